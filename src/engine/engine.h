@@ -1,0 +1,69 @@
+/*
+ * engine.h: from matched events, in order, to incidents. Holds all state that rules need: windows by key, deadlines, incidents.
+ *
+ * Time is event time and only moves forward: each event moves it to its place in the order (its stamp, or, when it
+ * came late, the watermark of its stream), and engine_advance() moves it when nothing happens. Deadlines that are due
+ * at or before that time run first, in order of (deadline, rule, age of the key).
+ *
+ * engine_save() and engine_load() write and read every bit of it: an engine that was saved and loaded goes on exactly as if it had not been.
+ */
+#ifndef TOCSIN_ENGINE_ENGINE_H
+#define TOCSIN_ENGINE_ENGINE_H
+
+#include "base/codec.h"
+#include "engine/incident.h"
+#include "match/matcher.h"
+
+struct engine;
+
+struct engine_options {
+	uint32_t max_keys; /* keyed states a rule may hold; 0: 100,000 */
+};
+
+struct engine_stats {
+	uint64_t events;          /* given to it */
+	uint64_t late;            /* of these, older than the order they came in by more than the lateness */
+	uint64_t missing_key;     /* skipped for a rule because a group-by field was absent */
+	uint64_t evicted;         /* keys thrown away at the cap */
+	uint64_t opened, updated, resolved;
+	uint64_t inhibited;       /* openings held back by inhibited-by */
+	uint64_t undetermined;    /* absences that could not be judged */
+	uint64_t commands_refused;
+	uint64_t keys, keys_peak; /* live keyed states */
+};
+
+/* Called once a state change, in order. */
+typedef void engine_sink(void *context, const struct change *c);
+/* Called when a command is not emitted, or an absence cannot be judged: text for standard error. */
+typedef void engine_notice(void *context, const struct rule *rule, int64_t time_ns, const char *text);
+
+struct engine *engine_new(const struct ruleset *rs, const struct engine_options *o, engine_sink *sink, engine_notice *notice, void *context);
+void engine_free(struct engine *en);
+
+/* Tells which sources are among the inputs (by name): an absence is judged only when its source is there. */
+void engine_source_present(struct engine *en, const struct source *s);
+
+/*
+ * order_ns: the event's place in the order, ≥ that of every event before. matched: rule indexes, ascending (may be none: sustained and
+ * concurrent rules look at every event of their sources).
+ */
+void engine_event(struct engine *en, const struct event *e, int64_t order_ns, const uint32_t *matched, size_t n_matched);
+/* Lets time pass up to and including time_ns. */
+void engine_advance(struct engine *en, int64_t time_ns);
+/* The end of input: pending absences are undetermined; counted and told. State is unchanged otherwise. */
+void engine_finish(struct engine *en);
+/* When the next deadline is due; TIME_NONE: none. */
+int64_t engine_next_deadline(const struct engine *en);
+int64_t engine_now(const struct engine *en);
+
+/* Must every event of this source be given to it, matched or not? */
+bool engine_observes(const struct engine *en, const struct source *s);
+
+const struct engine_stats *engine_stats(const struct engine *en);
+uint64_t engine_open_incidents(const struct engine *en);
+
+void engine_save(const struct engine *en, struct buffer *out);
+/* Into a fresh engine. Rules are found again by name and digest; state of changed or vanished rules is dropped. False when damaged. */
+bool engine_load(struct engine *en, struct codec_reader *in);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * stream.h: which files to read, as streams. A stream is one log through all its generations, oldest first: town.log.2.gz,
+ * town.log.1, town.log. Files named in any order give the same streams in the same order.
+ */
+#ifndef TOCSIN_INPUT_STREAM_H
+#define TOCSIN_INPUT_STREAM_H
+
+#include "base/diag.h"
+#include <stdint.h>
+
+struct stream_file {
+	char *path;         /* "-": standard input */
+	char *shown;        /* as it stands in evidence */
+};
+
+struct stream {
+	char *source_name;  /* from SOURCE=PATH, or a town's layout; NULL: recognise it */
+	char *log_path;     /* the live file's path, whether or not it exists: directory + base name without rotation suffixes */
+	struct stream_file *files; /* oldest first */
+	size_t n_files;
+};
+
+struct stream_list {
+	struct stream *items; /* ordered by log_path, the town's own first in its fixed order */
+	size_t n;
+};
+
+/*
+ * Makes streams of the command line's INPUT words (PATH, SOURCE=PATH, "-", a directory). known_source tells whether a word before "=" is
+ * a source's name (a path may hold "="; an existing file of the whole name wins). Files of one directory that differ only in rotation
+ * (.1, .2.gz, -20260217, -20260217.zst, -2026-02-28T10-00-00.000.log.gz, .20260217, .old; archives of the same generation are not read
+ * twice) are one stream. A named file brings only itself: generations are looked for in directories (towns) only.
+ * A directory without any known log is an error that names what was looked for. "~" is the shell's business.
+ * Errors are added to diags; what can be read is still returned.
+ */
+void stream_discover(char *const *words, size_t n_words, bool (*known_source)(void *, const char *), void *context,
+		     struct stream_list *ret, struct diag_list *diags);
+void stream_list_release(struct stream_list *l);
+
+/* The town's layout: relative path and source name, in the fixed order; ends with a NULL path. */
+struct town_file {
+	const char *path, *source;
+};
+extern const struct town_file town_layout[];
+
+/*
+ * Splits a file's name into what is the same for all generations and what tells their age.
+ * Exposed for tests. Returns the length of the base ("town.log" of "town.log-20260217.zst"; "daemon.log" as a rebuilt name for
+ * "daemon-2026-02-28T10-00-00.000.log.gz" goes to `base`). The age: files with greater age are older; 0 is the live one.
+ */
+struct rotation {
+	char *base;         /* owned by the caller (free) */
+	int64_t number;     /* .1 .2 …; -1: none */
+	char stamp[40];     /* date part in comparable form (digits only), "" none */
+};
+void rotation_parse(const char *name, struct rotation *ret);
+
+#endif

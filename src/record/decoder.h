@@ -1,0 +1,97 @@
+/*
+ * decoder.h: one stream's bytes → records → events. A decoder belongs to one stream (one source; its files
+ * in order of age) and holds what has to be remembered between records: the last stamp, ps's columns
+ * and processes. All of it can be saved and restored.
+ *
+ *	bytes ── decoder_frame() ──> records (bounds, stamp) ── [prefilter] ── decoder_parse() ──> event
+ *
+ * Framing looks at every line once, parses its stamp and nothing else. Parsing is done for
+ * candidate records only (formats with decoder_wants_all(): for every record, in order).
+ */
+#ifndef TOCSIN_RECORD_DECODER_H
+#define TOCSIN_RECORD_DECODER_H
+
+#include "base/codec.h"
+#include "record/source.h"
+
+#define RECORD_LIMIT_DEFAULT ((size_t)1 << 20)
+
+enum record_flags {
+	RECORD_CUT = 1,       /* longer than the limit: its tail was thrown away */
+	RECORD_STAMPED = 2,   /* it carries its own stamp (else: that of the record before it) */
+	RECORD_ESCAPED = 4,   /* holds a backslash or ESC: what is matched may not stand in it verbatim, so the prefilter cannot exclude it */
+};
+
+struct record {
+	uint32_t offset, len;  /* in the block, without the final newline; may hold newlines inside */
+	uint32_t lines;        /* how many lines it spans, ≥ 1 */
+	uint32_t line;         /* of its first line, relative to the block's first line (0 = that line) */
+	int64_t time_ns;       /* its stamp in UTC, or the one before it; TIME_NONE when there is none yet */
+	uint8_t flags;
+};
+
+struct record_list {
+	struct record *items;
+	size_t n, cap;
+};
+
+struct decoder_stats {
+	uint64_t bytes, lines, records;
+	uint64_t cut;       /* records longer than the limit */
+	uint64_t parsed, unparsed;
+	uint64_t nul_bytes; /* records that hold NUL */
+	struct buffer unparsed_sample; /* the first few unparsed lines, newline-separated, ≤ 1 KiB */
+};
+
+struct decoder;
+
+/* default_zone: for a source without one. fields: of the ruleset; outlives the decoder. */
+struct decoder *decoder_new(const struct source *s, const struct field_table *fields, const struct zone *default_zone,
+			    size_t record_limit);
+void decoder_free(struct decoder *d);
+const struct source *decoder_source(const struct decoder *d);
+
+/*
+ * What a stamp may fall back on: the file's mtime when a new file begins (a missing year; lines without any stamp).
+ * arrival_ns (TIME_NONE in a replay): stamps lines of a live stream that carry none, where the format allows.
+ */
+void decoder_begin_file(struct decoder *d, int64_t mtime_ns);
+void decoder_set_arrival(struct decoder *d, int64_t arrival_ns);
+
+/*
+ * Frames the bytes in block. Appends to list (cleared first) every record that is complete: its end was seen, because a line that
+ * begins another follows, or `final`. Returns how many bytes of the block are used up: the caller keeps the
+ * rest and offers it again, in front of more bytes. It must offer at least one more byte, or final.
+ * A record that reaches the limit is given cut, and what follows of it is skipped, however long.
+ * final: nothing follows now (end of stream, or a live file is at its end).
+ * The block need not be aligned; 64 readable bytes behind it are required.
+ */
+size_t decoder_frame(struct decoder *d, struct span block, bool final, struct record_list *list);
+
+/* Every record must be parsed, in order, whatever the prefilter says (ps: rows belong to snapshots). */
+bool decoder_wants_all(const struct decoder *d);
+
+enum parse_result {
+	PARSE_EVENT,    /* *e is filled; e->origin is the caller's to fill */
+	PARSE_NOTHING,  /* understood, but no event: a header, a stamp, an empty line */
+	PARSE_UNPARSED, /* not understood; *e has time, source, raw, message only, and may still be matched by keywords */
+};
+/* e must be reset; its values borrow from block. */
+enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
+
+/* The newest stamp framed so far; TIME_NONE before the first. */
+int64_t decoder_newest(const struct decoder *d);
+const struct decoder_stats *decoder_stats(const struct decoder *d);
+
+void decoder_save(const struct decoder *d, struct buffer *out);
+/* Into a fresh decoder of the same source. False (and unchanged in no promised way: free it) when damaged. */
+bool decoder_load(struct decoder *d, struct codec_reader *in);
+
+/*
+ * For the prefilter: bytes that every raw record of this format whose `field` equals (whole) or contains the text must
+ * hold, e.g. town type=kill → "[kill] ". Appends them to out and returns true; false when nothing can be said (derived
+ * or normalised fields). Records flagged RECORD_ESCAPED are exempt from the promise. Letters' case is as in text.
+ */
+bool format_literal(enum format f, field_id field, struct span field_name, struct span text, bool whole, struct buffer *out);
+
+#endif

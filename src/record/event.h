@@ -1,0 +1,81 @@
+/*
+ * event.h: a parsed record. Its strings are borrowed from the record or live in the
+ * event's arena: all are gone at the next event_reset(). A field may have several
+ * values (a JSON array): Sigma matches when any of them does.
+ */
+#ifndef TOCSIN_RECORD_EVENT_H
+#define TOCSIN_RECORD_EVENT_H
+
+#include "base/arena.h"
+#include "record/field.h"
+
+struct source;
+
+enum value_kind { VALUE_STRING, VALUE_NUMBER, VALUE_BOOL, VALUE_NULL };
+
+struct value {
+	struct span text; /* as text: numbers as written, "true"/"false"; empty for null */
+	field_id field;
+	uint8_t kind;     /* enum value_kind */
+	uint16_t next;    /* index + 1 of the same field's next value; 0: last */
+};
+
+enum event_kind {
+	EVENT_LOG,          /* a record, or a row of a snapshot */
+	EVENT_SNAPSHOT_END, /* the snapshot `snapshot_ns` of this source has been read to its end */
+};
+
+/* Where a record was read. For people: `one answer` excepts it. */
+struct origin {
+	const char *file; /* as shown; lives as long as the run */
+	uint64_t line;    /* from 1 */
+	uint32_t generation; /* 0 is the oldest file of the stream */
+	uint64_t offset;  /* of its first byte in that (uncompressed) file */
+};
+
+struct event {
+	enum event_kind kind;
+	int64_t time_ns;
+	const struct source *source;
+	struct origin origin;
+	struct span raw;       /* the record, stripped of CR and colours */
+	int64_t snapshot_ns;   /* ps: which snapshot the row belongs to; else TIME_NONE */
+	bool snapshot_complete; /* of EVENT_SNAPSHOT_END: every process was in it, so what is missing is gone */
+
+	struct value *values;
+	size_t n_values, cap_values;
+	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
+	size_t n_fields;       /* size of first; grows where the table keeps all */
+	struct arena arena;
+};
+
+void event_init(struct event *e, size_t n_fields);
+void event_release(struct event *e);
+/* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
+void event_reset(struct event *e);
+/* Adds a value (a second one of the same field goes behind the first). text is borrowed. f == FIELD_NONE: ignored. */
+void event_add(struct event *e, field_id f, struct span text, enum value_kind kind);
+/* Replaces all values of a field by one. */
+void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
+/* Adds a number, formatted %.15g, or an integer. */
+void event_add_number(struct event *e, field_id f, double v);
+void event_add_integer(struct event *e, field_id f, int64_t v);
+
+static inline const struct value *event_first(const struct event *e, field_id f)
+{
+	return f < e->n_fields && e->first[f] ? &e->values[e->first[f] - 1] : NULL;
+}
+static inline const struct value *event_next(const struct event *e, const struct value *v)
+{
+	return v->next ? &e->values[v->next - 1] : NULL;
+}
+/* First value's text; empty when absent. */
+static inline struct span event_text(const struct event *e, field_id f)
+{
+	const struct value *v = event_first(e, f);
+	return v ? v->text : (struct span){ "", 0 };
+}
+/* The whole text as a number (decimal, 0x…, exponent); false when it is none. */
+bool span_to_number(struct span text, double *ret);
+
+#endif
