@@ -1,0 +1,16 @@
+# base: what every stage may use. It includes nothing above it.
+tocsin_lib += \
+	src/base/arena.c src/base/arena.h \
+	src/base/buffer.c src/base/buffer.h \
+	src/base/codec.c src/base/codec.h \
+	src/base/diag.c src/base/diag.h \
+	src/base/map.c src/base/map.h \
+	src/base/memory.c src/base/memory.h \
+	src/base/quote.c src/base/quote.h \
+	src/base/span.h \
+	src/base/timestamp.c src/base/timestamp.h \
+	src/base/zone.c src/base/zone.h
+
+check_PROGRAMS += test_base
+test_base_SOURCES = tests/unit/test_base.c
+test_base_LDADD = $(test_libs)
