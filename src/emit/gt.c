@@ -1,0 +1,95 @@
+/*
+ * gt.c: state changes as lines of a town's .events.jsonl, so that `gt feed` shows them among the town's own events.
+ *
+ * What the town's readers do decides the shape: of an unknown type they show payload.message, as it is, on a terminal; they
+ * filter by payload.rig; and a follower gives up at a line of 64 KiB. So the message is made safe for a terminal here,
+ * every value that comes from a log is cut, and the payload's names are sorted, as the town writes them.
+ */
+#include "emit/formats.h"
+#include "emit/json.h"
+#include "base/quote.h"
+
+/*
+ * In bytes before JSON escapes, which make six of one at worst: key 16 × 2 × 1.5 KiB, id 6 KiB, message 2 KiB (nothing in it
+ * needs a long escape), rig and rule 3 KiB: less than 60 KiB.
+ */
+#define MESSAGE_LIMIT 1024
+#define VALUE_LIMIT 256
+#define KEY_LIMIT 16
+
+static const char *type_of(enum incident_state s)
+{
+	switch (s) {
+	case INCIDENT_OPEN:
+		return "incident_open";
+	case INCIDENT_UPDATE:
+		return "incident_update";
+	case INCIDENT_RESOLVED:
+		return "incident_resolved";
+	}
+	return "incident_update";
+}
+
+/* "critical kill_storm: 25 unplanned kills in 1 h", "resolved kill_storm: …" */
+static void message(struct buffer *out, const struct change *c)
+{
+	struct buffer text = BUFFER_INIT, safe = BUFFER_INIT;
+
+	buffer_printf(&text, "%s ", c->state == INCIDENT_RESOLVED ? "resolved" : level_name(c->rule->level));
+	buffer_append_span(&text, emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
+	buffer_append_string(&text, ": ");
+	buffer_append_span(&text, emit_cut(c->summary, MESSAGE_LIMIT));
+	quote_terminal(&safe, buffer_span(&text));
+	json_span(out, emit_cut(buffer_span(&safe), MESSAGE_LIMIT));
+	buffer_release(&text);
+	buffer_release(&safe);
+}
+
+void emit_gt(struct buffer *out, const struct change *c)
+{
+	const struct named_value *rig = NULL;
+
+	json_open(out, '{');
+	json_name(out, "ts");
+	json_time(out, c->time_ns);
+	json_name(out, "source");
+	json_string(out, "tocsin");
+	json_name(out, "type");
+	json_string(out, type_of(c->state));
+	json_name(out, "actor");
+	json_string(out, "tocsin");
+
+	json_name(out, "payload");
+	json_open(out, '{');
+	json_name(out, "count");
+	json_count(out, c->count);
+	json_name(out, "id");
+	json_span(out, emit_cut(span_from_string(c->id), MESSAGE_LIMIT));
+	json_name(out, "key");
+	json_open(out, '{');
+	for (size_t i = 0; i < c->n_key && i < KEY_LIMIT; i++) {
+		json_name_span(out, emit_cut(c->key[i].name, VALUE_LIMIT));
+		json_span(out, emit_cut(c->key[i].value, VALUE_LIMIT));
+		if (span_equal(c->key[i].name, SPAN("rig")))
+			rig = &c->key[i];
+	}
+	json_close(out, '}');
+	json_name(out, "level");
+	json_string(out, level_name(c->rule->level));
+	json_name(out, "message");
+	message(out, c);
+	json_name(out, "opened");
+	json_time(out, c->opened_ns);
+	if (rig) {
+		json_name(out, "rig");
+		json_span(out, emit_cut(rig->value, VALUE_LIMIT));
+	}
+	json_name(out, "rule");
+	json_span(out, emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
+	json_close(out, '}');
+
+	json_name(out, "visibility");
+	json_string(out, "feed");
+	json_close(out, '}');
+	buffer_append_char(out, '\n');
+}
