@@ -9,7 +9,7 @@
 
 enum atom_op {
 	ATOM_STRING,   /* pattern: the whole value matches */
-	ATOM_NULL,     /* the field is absent, null or empty */
+	ATOM_NULL,     /* the field is absent or null (not: empty, which is ATOM_STRING with no pieces) */
 	ATOM_EXISTS,   /* the field is there, whatever its value */
 	ATOM_REGEX,    /* regex: PCRE2 search; named groups become fields */
 	ATOM_CIDR,     /* the value is an address inside the network */
@@ -25,6 +25,7 @@ enum time_part { TIME_PART_NONE, TIME_PART_MINUTE, TIME_PART_HOUR, TIME_PART_DAY
  * A wildcard pattern, cut at its "*": pieces must occur in order. "?" stands for one UTF-8 character and is marked in a piece by the byte 0x00
  * (a NUL in a value never equals a literal piece byte: patterns hold none).
  * "a*b" = pieces {a, b}, anchored at both ends; contains "x" = pieces {x}, open at both ends.
+ * No piece is empty. No pieces: only the empty value matches, or, when open, every value.
  */
 struct string_pattern {
 	struct span *pieces;
@@ -43,7 +44,11 @@ struct atom {
 	double number;
 	struct string_pattern pattern;
 	const char *regex;       /* NUL-terminated PCRE2 pattern */
-	uint32_t regex_options;  /* PCRE2_CASELESS, PCRE2_MULTILINE, PCRE2_DOTALL */
+	/*
+	 * All options for pcre2_compile: CASELESS, MULTILINE, DOTALL, NEVER_BACKSLASH_C and, but for patterns that are caseless and pure ASCII,
+	 * UTF with MATCH_INVALID_UTF. Where a caseless pattern has UTF, "k" and "s" also match U+212A and U+017F: a prefilter beware.
+	 */
+	uint32_t regex_options;
 	uint8_t cidr[16];        /* network byte order; IPv4 in the first 4 */
 	uint8_t cidr_bits, cidr_family; /* family: 4 or 6 */
 	/* Where it stands, for explain and lint. */

@@ -59,7 +59,7 @@ struct correlation_input {
 	const field_id *keys;  /* n_keys fields, aliases resolved for this input */
 	bool negated;          /* only stands under `not` in the condition: it is waited for, not counted */
 	bool after;            /* negated, temporal_ordered: stands after the last positive input (wait for it);
-	                          else it must not have been before. temporal: both. */
+	                          else it must not have been before. temporal: both (and this is true). */
 };
 
 struct correlation {
@@ -115,12 +115,14 @@ struct rule {
 	int line;           /* of its document's first key */
 	bool alerts;        /* it opens incidents: no correlation refers to it, or generate: true, or it has incident: or response: of its own */
 	struct logsource logsource;            /* detection */
-	bool about_incidents;                  /* logsource is product gastown, service incident */
+	bool about_incidents;                  /* logsource is product gastown, service incident; see rule_sees_incidents */
 	const struct expr *expr;               /* detection; filters already joined in */
 	const struct correlation *correlation; /* correlation */
 	struct incident_plan incident;
 	struct response_plan response;
 	const char *const *tags, *const *references, *const *falsepositives; /* end in NULL; may be NULL */
+	uint64_t digest;    /* of all that its state depends on (what it matches, its correlation, those of its inputs), and of nothing else:
+	                       neither texts nor commands, nor other rules. State saved under another digest is not this rule's. */
 };
 
 struct ruleset {
@@ -154,5 +156,13 @@ const struct rule *ruleset_find(const struct ruleset *rs, const char *name_or_id
  * source). Another product, or none: sources whose logsource says the same; where a source has none of its own (json, syslog, text): any.
  */
 bool rule_applies(const struct rule *r, const struct source *s);
+/*
+ * A rule about incidents sees those of the rules before it only. The order is such that these are all but the ones that depend on it, itself, and, of
+ * several rules about incidents that do not name each other, those loaded later. So no incident can feed itself.
+ */
+static inline bool rule_sees_incidents(const struct rule *about, const struct rule *of)
+{
+	return about->about_incidents && of->index < about->index;
+}
 
 #endif
