@@ -25,6 +25,9 @@ struct civil {
 
 /* Days since 1970-01-01 of a proleptic Gregorian date. */
 int64_t days_from_civil(int year, int month, int day);
+void civil_from_days(int64_t days, int *ret_year, int *ret_month, int *ret_day);
+/* Can this time be (no 30 February, no 25 h), and be held in nanoseconds (years 1678 to 2261)? Year 0 passes. */
+bool civil_valid(const struct civil *c);
 
 /*
  * Reads a stamp at the start of s in any of the known forms:
@@ -64,6 +67,9 @@ int64_t civil_to_time(const struct civil *c, const struct zone *z, int64_t previ
 
 /* RFC 3339, UTC, "Z"; fraction of 3, 6 or 9 digits only when not zero. */
 void time_format_utc(struct buffer *out, int64_t time_ns);
+#define TIME_TEXT_SIZE 32
+/* The same into a fixed array, not NUL-terminated; returns the length. */
+size_t time_format_utc_to(char text[TIME_TEXT_SIZE], int64_t time_ns);
 /* "2026-02-17 08:44:02" in a zone, seconds; for people. */
 void time_format_local(struct buffer *out, int64_t time_ns, const struct zone *z);
 

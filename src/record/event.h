@@ -7,6 +7,7 @@
 #define TOCSIN_RECORD_EVENT_H
 
 #include "base/arena.h"
+#include "base/timestamp.h"
 #include "record/field.h"
 
 struct source;
@@ -15,7 +16,7 @@ enum value_kind { VALUE_STRING, VALUE_NUMBER, VALUE_BOOL, VALUE_NULL };
 
 struct value {
 	struct span text; /* as text: numbers as written, "true"/"false"; empty for null */
-	field_id field;
+	field_id field;   /* FIELD_NONE: replaced by event_set; pass over it */
 	uint8_t kind;     /* enum value_kind */
 	uint16_t next;    /* index + 1 of the same field's next value; 0: last */
 };
@@ -31,6 +32,7 @@ struct origin {
 	uint64_t line;    /* from 1 */
 	uint32_t generation; /* 0 is the oldest file of the stream */
 	uint64_t offset;  /* of its first byte in that (uncompressed) file */
+	uint32_t stream;  /* which stream of the run: snapshots of two hosts are kept apart */
 };
 
 struct event {
@@ -45,7 +47,8 @@ struct event {
 	struct value *values;
 	size_t n_values, cap_values;
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
-	size_t n_fields;       /* size of first; grows where the table keeps all */
+	uint16_t *last;        /* by field: the end of its chain; event.c's own */
+	size_t n_fields;       /* size of first and last; grows where the table keeps all */
 	struct arena arena;
 };
 

@@ -1,0 +1,200 @@
+/*
+ * event.c: the values of one event. Values lie in one array in the order they were added; `first` and `last` lead
+ * from a field to its chain. The invariant: first[f] and last[f] are both 0 or both index + 1 of values of f; a value
+ * that was replaced has the field FIELD_NONE. A reset clears only what was set. Beyond 65,534 values
+ * further ones are dropped: no rule can tell, and no record that honest programs write comes near.
+ */
+#include "record/event.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VALUE_LIMIT (UINT16_MAX - 1)
+
+void event_init(struct event *e, size_t n_fields)
+{
+	*e = (struct event){ .time_ns = TIME_NONE, .snapshot_ns = TIME_NONE, .arena = ARENA_INIT };
+	e->raw = SPAN("");
+	e->n_fields = n_fields < FIELD_BUILTIN_COUNT ? FIELD_BUILTIN_COUNT : n_fields;
+	e->first = xcalloc(e->n_fields, sizeof *e->first);
+	e->last = xcalloc(e->n_fields, sizeof *e->last);
+}
+
+void event_release(struct event *e)
+{
+	free(e->values);
+	free(e->first);
+	free(e->last);
+	arena_release(&e->arena);
+	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
+}
+
+void event_reset(struct event *e)
+{
+	for (size_t i = 0; i < e->n_values; i++) {
+		field_id f = e->values[i].field;
+
+		if (f != FIELD_NONE)
+			e->first[f] = e->last[f] = 0;
+	}
+	e->n_values = 0;
+	e->kind = EVENT_LOG;
+	e->time_ns = e->snapshot_ns = TIME_NONE;
+	e->source = NULL;
+	e->origin = (struct origin){ 0 };
+	e->raw = SPAN("");
+	e->snapshot_complete = false;
+	arena_reset(&e->arena);
+}
+
+/* Fields are added to the table while the program runs where it keeps all. */
+static void event_grow_fields(struct event *e, field_id f)
+{
+	size_t n = e->n_fields * 2 > (size_t)f + 1 ? e->n_fields * 2 : (size_t)f + 1;
+
+	e->first = xrealloc(e->first, n * sizeof *e->first);
+	e->last = xrealloc(e->last, n * sizeof *e->last);
+	memset(e->first + e->n_fields, 0, (n - e->n_fields) * sizeof *e->first);
+	memset(e->last + e->n_fields, 0, (n - e->n_fields) * sizeof *e->last);
+	e->n_fields = n;
+}
+
+void event_add(struct event *e, field_id f, struct span text, enum value_kind kind)
+{
+	if (f == FIELD_NONE || e->n_values >= VALUE_LIMIT)
+		return;
+	if (f >= e->n_fields)
+		event_grow_fields(e, f);
+	ARRAY_GROW(e->values, e->n_values, e->cap_values);
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0 };
+	if (e->last[f])
+		e->values[e->last[f] - 1].next = (uint16_t)e->n_values;
+	else
+		e->first[f] = (uint16_t)e->n_values;
+	e->last[f] = (uint16_t)e->n_values;
+}
+
+void event_set(struct event *e, field_id f, struct span text, enum value_kind kind)
+{
+	if (f == FIELD_NONE)
+		return;
+	if (f < e->n_fields && e->first[f]) {
+		struct value *v = &e->values[e->first[f] - 1];
+
+		for (uint16_t i = v->next; i;) {
+			struct value *old = &e->values[i - 1];
+
+			i = old->next;
+			old->field = FIELD_NONE;
+			old->next = 0;
+		}
+		*v = (struct value){ text, f, (uint8_t)kind, 0 };
+		e->last[f] = e->first[f];
+		return;
+	}
+	event_add(e, f, text, kind);
+}
+
+void event_add_number(struct event *e, field_id f, double v)
+{
+	char text[40];
+	int n;
+
+	if (f == FIELD_NONE || !isfinite(v))
+		return;
+	n = snprintf(text, sizeof text, "%.15g", v);
+	event_add(e, f, span_of(arena_dup(&e->arena, text, (size_t)n), (size_t)n), VALUE_NUMBER);
+}
+
+void event_add_integer(struct event *e, field_id f, int64_t v)
+{
+	char text[24], *p = text + sizeof text;
+	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	size_t n;
+
+	if (f == FIELD_NONE)
+		return;
+	do {
+		*--p = (char)('0' + u % 10);
+		u /= 10;
+	} while (u);
+	if (v < 0)
+		*--p = '-';
+	n = (size_t)(text + sizeof text - p);
+	event_add(e, f, span_of(arena_dup(&e->arena, p, n), n), VALUE_NUMBER);
+}
+
+static inline bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Does s have the shape of a decimal number: [+-] digits [. digits] [e [+-] digits], or begin or end in its point? */
+static bool is_decimal(struct span s)
+{
+	size_t i = 0, digits = 0;
+
+	if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+		i++;
+	for (; i < s.len && is_digit(s.ptr[i]); i++)
+		digits++;
+	if (i < s.len && s.ptr[i] == '.') {
+		for (i++; i < s.len && is_digit(s.ptr[i]); i++)
+			digits++;
+	}
+	if (digits == 0)
+		return false;
+	if (i < s.len && (s.ptr[i] == 'e' || s.ptr[i] == 'E')) {
+		i++;
+		if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+			i++;
+		if (i == s.len)
+			return false;
+		while (i < s.len && is_digit(s.ptr[i]))
+			i++;
+	}
+	return i == s.len;
+}
+
+static bool is_hexadecimal(struct span s)
+{
+	size_t i = s.len > 0 && *s.ptr == '-';
+
+	if (s.len < i + 3 || s.ptr[i] != '0' || (s.ptr[i + 1] != 'x' && s.ptr[i + 1] != 'X'))
+		return false;
+	for (i += 2; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
+			return false;
+	}
+	return true;
+}
+
+bool span_to_number(struct span text, double *ret)
+{
+	char copy[128];
+	int64_t v = 0;
+
+	if (text.len == 0)
+		return false;
+	/* Most are short whole numbers. */
+	for (size_t i = 0; i < text.len && i < 16; i++) {
+		if (!is_digit(text.ptr[i]))
+			break;
+		v = v * 10 + (text.ptr[i] - '0');
+		if (i + 1 == text.len && i < 15) {
+			*ret = (double)v;
+			return true;
+		}
+	}
+	if (text.len >= sizeof copy || (!is_decimal(text) && !is_hexadecimal(text)))
+		return false;
+	/* The program never calls setlocale for numbers, so the point is a point. */
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	*ret = strtod(copy, NULL);
+	return isfinite(*ret);
+}
