@@ -11,7 +11,9 @@ struct format_context {
 	const struct source *source;
 	const struct field_table *fields;
 	const struct zone *zone;      /* of stamps that have none */
-	int64_t previous_ns;          /* newest stamp so far in file order, or mtime/arrival when none; TIME_NONE */
+	int64_t previous_ns;          /* the last stamp in file order, or arrival, or mtime when there is none yet; TIME_NONE */
+	bool previous_is_stamp;       /* false: previous_ns is arrival or mtime */
+	bool single_line;             /* set from ops; state_new may change it (a pattern without `start`) */
 	int64_t arrival_ns;           /* live: when the bytes came; TIME_NONE in a replay */
 	int64_t mtime_ns;             /* of the file being read; TIME_NONE unknown */
 	void *state;                  /* the format's own, from state_new */
@@ -26,12 +28,22 @@ struct format_ops {
 	/* raw: the record, CR and colours already stripped where it has any. e->time_ns, source and raw are set. */
 	enum parse_result (*parse)(struct format_context *c, struct span raw, const struct record *r, struct event *e);
 	bool wants_all;
+	/* Every line is a record of its own: begins() always returns true, and a record is complete at its newline. */
+	bool single_line;
 	/* May all be NULL together. */
 	void *(*state_new)(struct format_context *c);
 	void (*state_free)(void *state);
 	void (*state_save)(const void *state, struct buffer *out);
 	bool (*state_load)(void *state, struct codec_reader *in);
 };
+
+/*
+ * The instant of a written stamp: civil_to_time() with what the context knows. A missing year before the first stamp is
+ * the latest that does not put it behind the file's mtime.
+ */
+int64_t stamp_resolve(const struct format_context *c, const struct civil *civil);
+/* The field of this name, or FIELD_NONE when nobody asked for it (the table grows where it keeps all). */
+field_id context_field(const struct format_context *c, struct span name);
 
 extern const struct format_ops format_town, format_events, format_daemon, format_overseer, format_guardian, format_ps,
 	format_syslog, format_json, format_text, format_pattern;

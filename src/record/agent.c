@@ -1,0 +1,171 @@
+/*
+ * agent.c: decides which agent a name means. The rules, in this order (text without a closing "/"):
+ *
+ *	mayor, deacon, boot with hq- or gt- before it, any letter case     the town's own role
+ *	deacon/boot, deacon-boot                                          boot
+ *	deacon/dogs/NAME, hq-dog-NAME                                     dog/NAME
+ *	RIG/polecats/NAME, RIG/polecat/NAME                               RIG/NAME, polecat
+ *	RIG/crew/NAME                                                     RIG/NAME, crew
+ *	RIG/witness, RIG/refinery                                         itself, with that role
+ *	RIG/NAME                                                          itself, role unknown
+ *	gt-RIG-witness, gt-RIG-refinery (session names)                   RIG/witness, RIG/refinery
+ *	anything else                                                     itself
+ *
+ * Normalising is idempotent. Session names of workers (gt-RIG-NAME) are left alone: where a rig or a
+ * name holds a hyphen nobody can tell them apart.
+ */
+#include "record/agent.h"
+
+#include <strings.h>
+
+static bool equals(struct span s, const char *word)
+{
+	return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+}
+
+static struct span drop_prefix(struct span s, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return s.len > n && memcmp(s.ptr, prefix, n) == 0 ? span_from(s, n) : s;
+}
+
+/* The text before the next "/", which *rest is moved behind. */
+static struct span take_segment(struct span *rest)
+{
+	const char *slash = rest->len ? memchr(rest->ptr, '/', rest->len) : NULL;
+	size_t n = slash ? (size_t)(slash - rest->ptr) : rest->len;
+	struct span segment = span_of(rest->ptr, n);
+
+	*rest = span_from(*rest, slash ? n + 1 : n);
+	return segment;
+}
+
+static struct span join(struct arena *arena, struct span first, struct span second)
+{
+	char *p = arena_alloc(arena, first.len + second.len + 1);
+
+	memcpy(p, first.ptr, first.len);
+	p[first.len] = '/';
+	memcpy(p + first.len + 1, second.ptr, second.len);
+	return span_of(p, first.len + 1 + second.len);
+}
+
+static struct span town_role(struct span s)
+{
+	static const struct span roles[] = { { "mayor", 5 }, { "deacon", 6 }, { "boot", 4 } };
+
+	s = drop_prefix(drop_prefix(s, "hq-"), "gt-");
+	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+		if (equals(s, roles[i].ptr))
+			return roles[i];
+	}
+	return SPAN("");
+}
+
+static struct agent of_town(struct span role)
+{
+	return (struct agent){ .normal = role, .rig = SPAN(""), .role = role, .name = role };
+}
+
+/* gt-RIG-witness and gt-RIG-refinery. */
+static bool rig_session(struct span s, struct arena *arena, struct agent *ret)
+{
+	static const struct span roles[] = { { "witness", 7 }, { "refinery", 8 } };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct span role = roles[i];
+
+		if (!span_starts_with(s, SPAN("gt-")) || s.len < role.len + 5 || !span_ends_with(s, role) ||
+		    s.ptr[s.len - role.len - 1] != '-')
+			continue;
+		ret->rig = span_of(s.ptr + 3, s.len - role.len - 4);
+		ret->role = ret->name = role;
+		ret->normal = join(arena, ret->rig, role);
+		return true;
+	}
+	return false;
+}
+
+static struct agent of_dog(struct span name, struct arena *arena)
+{
+	return (struct agent){ .normal = join(arena, SPAN("dog"), name), .rig = SPAN(""), .role = SPAN("dog"), .name = name };
+}
+
+struct agent agent_parse(struct span text, struct arena *arena)
+{
+	struct agent a = { SPAN(""), SPAN(""), SPAN(""), SPAN("") };
+	struct span first, second, third, rest;
+
+	while (text.len > 0 && text.ptr[text.len - 1] == '/')
+		text.len--;
+	if (text.len == 0)
+		return a;
+	a.normal = a.name = text;
+	if (!memchr(text.ptr, '/', text.len)) {
+		struct span role = town_role(text);
+
+		if (role.len > 0)
+			return of_town(role);
+		if (equals(text, "deacon-boot"))
+			return of_town(SPAN("boot"));
+		if (text.len > 7 && span_starts_with(text, SPAN("hq-dog-")))
+			return of_dog(span_from(text, 7), arena);
+		if (!rig_session(text, arena, &a))
+			a.normal = a.name = text;
+		return a;
+	}
+	rest = text;
+	first = take_segment(&rest);
+	second = take_segment(&rest);
+	third = take_segment(&rest);
+	if (first.len == 0 || second.len == 0)
+		return a; /* a path, or nonsense */
+	if (rest.len == 0 && equals(town_role(first), "deacon")) {
+		if (third.len == 0 && equals(second, "boot"))
+			return of_town(SPAN("boot"));
+		if (third.len > 0 && equals(second, "dogs"))
+			return of_dog(third, arena);
+	}
+	if (equals(first, "dog") && third.len == 0)
+		return (struct agent){ .normal = text, .rig = SPAN(""), .role = SPAN("dog"), .name = second };
+	a.rig = first;
+	if (third.len > 0 && rest.len == 0) {
+		if (equals(second, "polecats") || equals(second, "polecat"))
+			a.role = SPAN("polecat");
+		else if (equals(second, "crew"))
+			a.role = SPAN("crew");
+		if (a.role.len > 0) {
+			a.normal = join(arena, first, third);
+			a.name = third;
+			return a;
+		}
+	}
+	if (third.len == 0) {
+		a.name = second;
+		if (equals(second, "witness"))
+			a.role = SPAN("witness");
+		else if (equals(second, "refinery"))
+			a.role = SPAN("refinery");
+		return a;
+	}
+	a.name = span_of(third.ptr, (size_t)(text.ptr + text.len - third.ptr));
+	return a;
+}
+
+static void add_text(struct event *e, field_id f, struct span text)
+{
+	if (text.len > 0)
+		event_add(e, f, text, VALUE_STRING);
+}
+
+void agent_add(struct event *e, struct span text)
+{
+	struct agent a = agent_parse(text, &e->arena);
+
+	add_text(e, FIELD_AGENT, a.normal);
+	add_text(e, FIELD_AGENT_RAW, text);
+	add_text(e, FIELD_RIG, a.rig);
+	add_text(e, FIELD_ROLE, a.role);
+	add_text(e, FIELD_NAME, a.name);
+}

@@ -1,0 +1,52 @@
+/*
+ * stamp.h: stamps at a fixed place, as nearly every line has them: "YYYY-MM-DD HH:MM:SS" with any separators. The
+ * last one is kept up to its minute, so that the next line of that minute costs a comparison and two digits.
+ * Internal to record/.
+ */
+#ifndef TOCSIN_RECORD_STAMP_H
+#define TOCSIN_RECORD_STAMP_H
+
+#include "record/format.h"
+
+#define STAMP_LENGTH 19
+#define STAMP_TO_MINUTE 16
+
+struct stamp_cache {
+	char minute[STAMP_TO_MINUTE]; /* first byte 0: nothing kept */
+	int64_t minute_ns;
+};
+
+static inline bool stamp_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/*
+ * The common case: 19 bytes at p of the minute that is kept. Within a minute the offset to UTC does not change, and a
+ * line of the same minute cannot be an hour away from the one before it.
+ */
+static inline bool stamp_cached(const struct stamp_cache *s, const char *p, int64_t *ret)
+{
+	int second;
+
+	if (memcmp(p, s->minute, STAMP_TO_MINUTE) != 0 || p[16] != ':' || p[17] < '0' || p[17] > '5' ||
+	    !stamp_is_digit(p[18]))
+		return false;
+	second = (p[17] - '0') * 10 + (p[18] - '0');
+	*ret = s->minute_ns + second * NS_PER_SECOND;
+	return true;
+}
+
+/* Keeps a stamp of civil_parse() that stood at p (len bytes; at least 19 are wanted). */
+static inline void stamp_keep(struct stamp_cache *s, const char *p, size_t len, const struct civil *civil, int64_t time_ns)
+{
+	if (len < STAMP_LENGTH || civil->year == 0 || civil->second > 59 || !stamp_is_digit(*p))
+		return;
+	memcpy(s->minute, p, STAMP_TO_MINUTE);
+	s->minute_ns = time_ns - civil->nanosecond - civil->second * NS_PER_SECOND;
+}
+
+/* Without colours (ESC sequences) and blanks at its start. */
+struct span stamp_skip_colours(struct span line);
+
+#endif
