@@ -1,0 +1,3 @@
+# Shell completions, for example:
+#   bashcompdir = $(datadir)/bash-completion/completions
+#   dist_bashcomp_DATA = completions/tocsin.bash
