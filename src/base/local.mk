@@ -9,7 +9,7 @@ tocsin_lib += \
 	src/base/quote.c src/base/quote.h \
 	src/base/span.h \
 	src/base/timestamp.c src/base/timestamp.h \
-	src/base/zone.c src/base/zone.h
+	src/base/zone.c
 
 check_PROGRAMS += test_base
 test_base_SOURCES = tests/unit/test_base.c
