@@ -1,0 +1,1112 @@
+/*
+ * The matcher decides which detections of one source an event matches, and which raw records are worth parsing at all.
+ *
+ * Invariant: for any record, scanning, parsing and matching gives the same rules as parsing and matching alone. The scan may
+ * name too many rules; this file then evaluates them exactly.
+ *
+ *	rule's expr ──> nodes: children in order of what they cost, cheap ones first
+ *	            └─> literals.c: texts that must occur ──> prefilter.c
+ *
+ * Rules share atoms, so an atom's result is kept for the event: a word of generation and result each, so that nothing need be cleared
+ * between events. Values are lower-cased once for all the patterns that look inside them.
+ *
+ * Named groups of regexes become fields only after all rules have been evaluated: otherwise what one rule captured could
+ * change what the next one sees. All regexes that hold in a rule that matches take part, wherever an "or" would have stopped.
+ *
+ * Trust: values are hostile. A regex runs with limits on its steps, its heap and its stack, and over the first
+ * REGEX_SUBJECT_LIMIT bytes of a value, since even without backtracking into groups a search may take time in proportion to the
+ * square of the length. Running into a limit counts as no match, and is counted.
+ *
+ * It does not know what rules are for; and it never looks at the wall clock.
+ */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "match/matcher.h"
+
+#include "base/memory.h"
+#include "match/literals.h"
+#include "match/prefilter.h"
+#include "match/wildcard.h"
+
+#include <arpa/inet.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REGEX_MATCH_LIMIT 10000
+#define REGEX_HEAP_LIMIT_KIB 4096
+#define REGEX_JIT_STACK_MIN (32 * 1024)
+#define REGEX_JIT_STACK_MAX (512 * 1024)
+#define REGEX_SUBJECT_LIMIT (32 * 1024)
+
+struct regex_name {
+	field_id field;
+	uint32_t group;
+};
+
+struct regex {
+	pcre2_code *code;
+	bool jit;
+	struct regex_name *names;
+	uint32_t n_names;
+};
+
+/* What a string pattern comes down to. */
+enum shape {
+	SHAPE_EQUAL,
+	SHAPE_PREFIX,
+	SHAPE_SUFFIX,
+	SHAPE_CONTAINS,
+	SHAPE_ANYTHING,
+	SHAPE_WILDCARD,
+};
+
+/* An atom made ready to run. */
+struct test {
+	const struct atom *atom;
+	bool ready;
+	bool broken;         /* its regex does not compile: never holds */
+	enum shape shape;    /* strings and keywords */
+	struct span text;    /* of all shapes but anything and wildcard */
+	bool cased;
+	struct string_pattern pattern; /* wildcard; a keyword's ends are open */
+	const struct regex *regex;
+};
+
+struct node {
+	enum expr_op op;
+	uint32_t atom;
+	uint32_t first, n; /* children: into matcher.children */
+	uint32_t cost;
+};
+
+struct local_rule {
+	uint32_t index; /* into ruleset.rules */
+	uint32_t root;  /* into matcher.nodes */
+	bool captures;  /* a regex in it has named groups */
+};
+
+/* A value lower-cased for this event. */
+struct folded {
+	struct span of, text;
+};
+#define FOLDED_MAX 8
+
+/* A named group, before it becomes a field. */
+struct capture {
+	field_id field;
+	struct span text; /* in the event's arena */
+};
+
+enum virtual_field { VIRTUAL_TIME, VIRTUAL_SOURCE, VIRTUAL_RAW, VIRTUAL_FILE, VIRTUAL_LINE, VIRTUAL_MESSAGE, VIRTUAL_COUNT };
+
+struct matcher {
+	const struct ruleset *rs;
+	const struct source *source;
+
+	/* The plan: const after matcher_new(), but for tests that only explain asks for. */
+	struct test *tests; /* by atom */
+	struct map regexes; /* by options and pattern → struct regex */
+	struct node *nodes;
+	size_t n_nodes, cap_nodes;
+	uint32_t *children;
+	size_t n_children, cap_children;
+	struct local_rule *rules; /* ascending index */
+	uint32_t n_rules;
+	uint32_t *unfiltered;       /* rule indexes, then UINT32_MAX */
+	uint32_t *local_unfiltered; /* the same as indexes into rules */
+	uint32_t n_unfiltered;
+	struct prefilter *prefilter;
+	uint32_t *owners_of; /* by literal: where its rules begin in owners; one more at the end */
+	uint32_t *owners;    /* indexes into rules, ascending for each literal */
+
+	/* Scratch. */
+	struct prefilter_hits hits;
+	uint32_t generation; /* of the event: even, never 0 */
+	uint32_t *memo;      /* by atom: generation | result */
+	uint32_t *tried;     /* by local rule: generation when it is on the list */
+	uint32_t *list;      /* local rules to try */
+	uint32_t *held;      /* local rules that matched */
+	struct folded folded[FOLDED_MAX];
+	unsigned n_folded, next_folded;
+	struct arena folded_arena;
+	struct capture *captured;
+	size_t n_captured, cap_captured;
+	struct value virtuals[VIRTUAL_COUNT];
+	uint32_t virtual_generation[VIRTUAL_COUNT];
+	struct buffer time_text, line_text;
+	pcre2_match_context *match_context;
+	pcre2_jit_stack *jit_stack;
+	pcre2_match_data *match_data;
+	uint32_t match_pairs; /* that match_data has room for */
+	struct matcher_stats stats;
+};
+
+/* --- making ready ------------------------------------------------------------------------------------------------- */
+
+static void regex_free(struct regex *re)
+{
+	if (!re)
+		return;
+	pcre2_code_free(re->code);
+	free(re->names);
+	free(re);
+}
+
+static void regex_read_names(struct regex *re, const struct field_table *fields)
+{
+	uint32_t n = 0, size = 0;
+	PCRE2_SPTR table = NULL;
+
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &n);
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+	re->names = xcalloc(n + 1, sizeof *re->names);
+	for (uint32_t i = 0; i < n; i++, table += size) {
+		field_id f = field_find(fields, span_from_string((const char *)table + 2));
+
+		/* No rule asks for a field that is not in the table. */
+		if (f != FIELD_NONE)
+			re->names[re->n_names++] = (struct regex_name){ f, (uint32_t)table[0] << 8 | table[1] };
+	}
+}
+
+static void no_memory(void)
+{
+	(void)xmalloc(SIZE_MAX / 2); /* ends the program the usual way */
+	abort();
+}
+
+/* Compiles each distinct regex once. NULL, with a diagnostic where diags is given, when it is none. */
+static const struct regex *regex_get(struct matcher *m, const struct atom *a, const char *file, struct diag_list *diags)
+{
+	uint32_t options = a->regex_options, pairs = 0;
+	size_t len = strlen(a->regex);
+	struct buffer key = BUFFER_INIT;
+	struct map_entry *entry;
+	struct regex *re;
+	PCRE2_SIZE error_at;
+	int error;
+	bool new;
+
+	buffer_append(&key, &options, sizeof options);
+	buffer_append(&key, a->regex, len);
+	entry = map_add(&m->regexes, buffer_span(&key), &new);
+	buffer_release(&key);
+	if (!new && entry->value.pointer)
+		return entry->value.pointer;
+	re = xcalloc(1, sizeof *re);
+	re->code = pcre2_compile((PCRE2_SPTR)a->regex, len, options, &error, &error_at, NULL);
+	if (!re->code) {
+		PCRE2_UCHAR text[256] = "unknown error";
+
+		pcre2_get_error_message(error, text, sizeof text);
+		if (diags)
+			diag_add(diags, DIAG_ERROR, file, a->line, a->column, "regular expression \"%s\": %s, at offset %zu",
+				 a->regex, (const char *)text, error_at);
+		regex_free(re);
+		return NULL;
+	}
+	re->jit = pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0;
+	regex_read_names(re, &m->rs->fields);
+	pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &pairs);
+	if (!m->match_data || ++pairs > m->match_pairs) {
+		pcre2_match_data_free(m->match_data);
+		m->match_pairs = pairs > 8 ? pairs : 8;
+		m->match_data = pcre2_match_data_create(m->match_pairs, NULL);
+		if (!m->match_data)
+			no_memory();
+	}
+	entry->value.pointer = re;
+	return re;
+}
+
+static enum shape pattern_shape(const struct string_pattern *p)
+{
+	struct span piece;
+
+	if (p->n_pieces == 0)
+		return p->open_start || p->open_end ? SHAPE_ANYTHING : SHAPE_EQUAL;
+	piece = p->pieces[0];
+	if (p->n_pieces > 1 || memchr(piece.ptr, '\0', piece.len))
+		return SHAPE_WILDCARD;
+	if (!p->open_start)
+		return p->open_end ? SHAPE_PREFIX : SHAPE_EQUAL;
+	if (!p->open_end)
+		return SHAPE_SUFFIX;
+	return piece.len ? SHAPE_CONTAINS : SHAPE_ANYTHING;
+}
+
+/* Makes atom i ready; false when its regex does not compile. */
+static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct diag_list *diags)
+{
+	struct test *t = &m->tests[i];
+
+	if (t->ready)
+		return !t->broken;
+	t->ready = true;
+	t->atom = &m->rs->atoms[i];
+	switch (t->atom->op) {
+	case ATOM_STRING:
+	case ATOM_KEYWORD:
+		t->pattern = t->atom->pattern;
+		if (t->atom->op == ATOM_KEYWORD)
+			t->pattern.open_start = t->pattern.open_end = true;
+		t->cased = t->pattern.cased;
+		t->shape = pattern_shape(&t->pattern);
+		t->text = t->pattern.n_pieces ? t->pattern.pieces[0] : SPAN("");
+		break;
+	case ATOM_REGEX:
+		t->regex = regex_get(m, t->atom, file, diags);
+		t->broken = !t->regex;
+		break;
+	case ATOM_NULL:
+	case ATOM_EXISTS:
+	case ATOM_CIDR:
+	case ATOM_LT:
+	case ATOM_LTE:
+	case ATOM_GT:
+	case ATOM_GTE:
+	case ATOM_NUMBER_EQ:
+	case ATOM_FIELDREF:
+		break;
+	}
+	return !t->broken;
+}
+
+/* What a test costs, roughly in nanoseconds. */
+static uint32_t test_cost(const struct test *t)
+{
+	switch (t->atom->op) {
+	case ATOM_NULL:
+	case ATOM_EXISTS:
+		return 1;
+	case ATOM_STRING:
+		switch (t->shape) {
+		case SHAPE_EQUAL:
+		case SHAPE_PREFIX:
+		case SHAPE_SUFFIX:
+		case SHAPE_ANYTHING:
+			return 3;
+		case SHAPE_CONTAINS:
+			return t->atom->field == FIELD_RAW || t->atom->field == FIELD_MESSAGE ? 30 : 20;
+		case SHAPE_WILDCARD:
+			return 40;
+		}
+		return 40;
+	case ATOM_LT:
+	case ATOM_LTE:
+	case ATOM_GT:
+	case ATOM_GTE:
+	case ATOM_NUMBER_EQ:
+		return t->atom->time_part == TIME_PART_NONE ? 10 : 60;
+	case ATOM_FIELDREF:
+		return 15;
+	case ATOM_CIDR:
+		return 50;
+	case ATOM_KEYWORD:
+		return 40;
+	case ATOM_REGEX:
+		return 100;
+	}
+	return 100;
+}
+
+static uint32_t node_add(struct matcher *m, struct node n)
+{
+	ARRAY_GROW(m->nodes, m->n_nodes, m->cap_nodes);
+	m->nodes[m->n_nodes] = n;
+	return (uint32_t)m->n_nodes++;
+}
+
+/* Compiles an expression, children in order of their cost. Returns its node; *ret_ok is cleared when a regex is broken. */
+static uint32_t node_build(struct matcher *m, const struct expr *x, const struct rule *rule, bool *captures,
+			   struct diag_list *diags, bool *ret_ok)
+{
+	struct node n = { .op = x->op, .atom = x->atom };
+	uint32_t *kids;
+
+	switch (x->op) {
+	case EXPR_TRUE:
+	case EXPR_FALSE:
+		return node_add(m, n);
+	case EXPR_ATOM:
+		if (!test_prepare(m, x->atom, rule->file, diags))
+			*ret_ok = false;
+		n.cost = test_cost(&m->tests[x->atom]);
+		if (m->tests[x->atom].regex && m->tests[x->atom].regex->n_names)
+			*captures = true;
+		return node_add(m, n);
+	case EXPR_NOT:
+	case EXPR_AND:
+	case EXPR_OR:
+		break;
+	}
+	kids = xmalloc((x->n_children + 1) * sizeof *kids);
+	for (uint32_t i = 0; i < x->n_children; i++) {
+		uint32_t kid = node_build(m, x->children[i], rule, captures, diags, ret_ok), k = i;
+
+		for (; k > 0 && m->nodes[kids[k - 1]].cost > m->nodes[kid].cost; k--)
+			kids[k] = kids[k - 1];
+		kids[k] = kid;
+		n.cost += m->nodes[kid].cost;
+	}
+	n.first = (uint32_t)m->n_children;
+	n.n = x->n_children;
+	for (uint32_t i = 0; i < x->n_children; i++) {
+		ARRAY_GROW(m->children, m->n_children, m->cap_children);
+		m->children[m->n_children++] = kids[i];
+	}
+	free(kids);
+	return node_add(m, n);
+}
+
+static bool is_ours(const struct rule *r, const struct source *s)
+{
+	if (r->kind != RULE_DETECTION || !r->expr)
+		return false;
+	if (r->about_incidents || s->format == FORMAT_INCIDENT)
+		return r->about_incidents && s->format == FORMAT_INCIDENT;
+	return rule_applies(r, s);
+}
+
+struct owner {
+	uint32_t literal, rule;
+};
+
+static int owner_order(const void *a, const void *b)
+{
+	const struct owner *x = a, *y = b;
+
+	if (x->literal != y->literal)
+		return x->literal < y->literal ? -1 : 1;
+	return x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+/* Literals of all rules, each once, with the rules that need it. */
+static void build_prefilter(struct matcher *m)
+{
+	struct arena arena = ARENA_INIT;
+	struct map known = MAP_INIT;
+	struct owner *owners = NULL;
+	size_t n_owners = 0, cap_owners = 0, n = 0;
+	struct span *literals;
+
+	m->unfiltered = xcalloc(m->n_rules + 1, sizeof *m->unfiltered);
+	m->local_unfiltered = xcalloc(m->n_rules + 1, sizeof *m->local_unfiltered);
+	for (uint32_t i = 0; i < m->n_rules; i++) {
+		const struct rule *r = &m->rs->rules[m->rules[i].index];
+		struct literal_set set = literals_of_expr(r->expr, m->rs, m->source->format, &arena);
+
+		if (!set.known) {
+			m->unfiltered[m->n_unfiltered] = m->rules[i].index;
+			m->local_unfiltered[m->n_unfiltered++] = i;
+			continue;
+		}
+		for (size_t k = 0; k < set.n; k++) {
+			struct span lower = arena_dup_span(&arena, set.items[k]);
+			struct map_entry *entry;
+			bool new;
+
+			fold_ascii((char *)lower.ptr, set.items[k].ptr, lower.len);
+			entry = map_add(&known, lower, &new);
+			if (new)
+				entry->value.number = known.n - 1;
+			ARRAY_GROW(owners, n_owners, cap_owners);
+			owners[n_owners++] = (struct owner){ (uint32_t)entry->value.number, i };
+		}
+	}
+	m->unfiltered[m->n_unfiltered] = UINT32_MAX;
+
+	literals = xcalloc(known.n + 1, sizeof *literals);
+	for (size_t i = 0; i < known.n; i++)
+		literals[i] = known.entries[i]->key;
+	m->prefilter = prefilter_new(literals, known.n);
+
+	if (n_owners)
+		qsort(owners, n_owners, sizeof *owners, owner_order);
+	m->owners_of = xcalloc(known.n + 1, sizeof *m->owners_of);
+	m->owners = xcalloc(n_owners + 1, sizeof *m->owners);
+	for (size_t i = 0, next_literal = 0; i <= n_owners; i++) {
+		size_t literal = i < n_owners ? owners[i].literal : known.n;
+
+		while (next_literal <= literal)
+			m->owners_of[next_literal++] = (uint32_t)n;
+		if (i < n_owners && (i == 0 || owner_order(&owners[i - 1], &owners[i]) != 0))
+			m->owners[n++] = owners[i].rule;
+	}
+	free(literals);
+	free(owners);
+	map_release(&known);
+	arena_release(&arena);
+}
+
+struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags)
+{
+	struct matcher *m = xcalloc(1, sizeof *m);
+	bool ok = true;
+
+	m->rs = rs;
+	m->source = s;
+	m->tests = xcalloc(rs->n_atoms + 1, sizeof *m->tests);
+	m->memo = xcalloc(rs->n_atoms + 1, sizeof *m->memo);
+	m->match_context = pcre2_match_context_create(NULL);
+	m->jit_stack = pcre2_jit_stack_create(REGEX_JIT_STACK_MIN, REGEX_JIT_STACK_MAX, NULL);
+	if (!m->match_context)
+		no_memory();
+	pcre2_set_match_limit(m->match_context, REGEX_MATCH_LIMIT);
+	pcre2_set_depth_limit(m->match_context, REGEX_MATCH_LIMIT);
+	pcre2_set_heap_limit(m->match_context, REGEX_HEAP_LIMIT_KIB);
+	/* NULL, where there is no JIT, means the machine stack: fine, it is not used then. */
+	pcre2_jit_stack_assign(m->match_context, NULL, m->jit_stack);
+
+	m->rules = xcalloc(rs->n_rules + 1, sizeof *m->rules);
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		struct local_rule *local = &m->rules[m->n_rules];
+
+		if (!is_ours(&rs->rules[i], s))
+			continue;
+		local->index = i;
+		local->root = node_build(m, rs->rules[i].expr, &rs->rules[i], &local->captures, diags, &ok);
+		m->n_rules++;
+	}
+	if (!ok) {
+		matcher_free(m);
+		return NULL;
+	}
+	m->tried = xcalloc(m->n_rules + 1, sizeof *m->tried);
+	m->list = xcalloc(m->n_rules + 1, sizeof *m->list);
+	m->held = xcalloc(m->n_rules + 1, sizeof *m->held);
+	build_prefilter(m);
+	return m;
+}
+
+void matcher_free(struct matcher *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->regexes.n; i++)
+		regex_free(m->regexes.entries[i]->value.pointer);
+	map_release(&m->regexes);
+	prefilter_free(m->prefilter);
+	prefilter_hits_release(&m->hits);
+	pcre2_match_data_free(m->match_data);
+	pcre2_match_context_free(m->match_context);
+	pcre2_jit_stack_free(m->jit_stack);
+	arena_release(&m->folded_arena);
+	buffer_release(&m->time_text);
+	buffer_release(&m->line_text);
+	free(m->tests);
+	free(m->memo);
+	free(m->nodes);
+	free(m->children);
+	free(m->rules);
+	free(m->unfiltered);
+	free(m->local_unfiltered);
+	free(m->owners_of);
+	free(m->owners);
+	free(m->tried);
+	free(m->list);
+	free(m->held);
+	free(m->captured);
+	free(m);
+}
+
+bool matcher_is_empty(const struct matcher *m)
+{
+	return m->n_rules == 0;
+}
+
+const uint32_t *matcher_unfiltered(const struct matcher *m)
+{
+	return m->unfiltered;
+}
+
+const struct matcher_stats *matcher_stats(const struct matcher *m)
+{
+	return &m->stats;
+}
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+/* Forgets what was known of the event before. */
+static void next_event(struct matcher *m)
+{
+	m->generation += 2;
+	if (m->generation == 0) {
+		memset(m->memo, 0, (m->rs->n_atoms + 1) * sizeof *m->memo);
+		memset(m->tried, 0, (m->n_rules + 1) * sizeof *m->tried);
+		memset(m->virtual_generation, 0, sizeof m->virtual_generation);
+		m->generation = 2;
+	}
+	if (m->n_folded) {
+		m->n_folded = m->next_folded = 0;
+		arena_reset(&m->folded_arena);
+	}
+}
+
+static bool virtual_of(field_id f, enum virtual_field *ret)
+{
+	switch (f) {
+	case FIELD_TIME:
+		*ret = VIRTUAL_TIME;
+		return true;
+	case FIELD_SOURCE:
+		*ret = VIRTUAL_SOURCE;
+		return true;
+	case FIELD_RAW:
+		*ret = VIRTUAL_RAW;
+		return true;
+	case FIELD_FILE:
+		*ret = VIRTUAL_FILE;
+		return true;
+	case FIELD_LINE:
+		*ret = VIRTUAL_LINE;
+		return true;
+	case FIELD_MESSAGE:
+		*ret = VIRTUAL_MESSAGE;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A field's value that stands in the event itself rather than among its values. */
+static const struct value *virtual_value(struct matcher *m, const struct event *e, field_id f)
+{
+	enum virtual_field which;
+	struct value *v;
+	struct span text = { NULL, 0 };
+	enum value_kind kind = VALUE_STRING;
+
+	if (!virtual_of(f, &which))
+		return NULL;
+	v = &m->virtuals[which];
+	if (m->virtual_generation[which] == m->generation)
+		return v->text.ptr ? v : NULL;
+	switch (which) {
+	case VIRTUAL_TIME:
+		if (e->time_ns == TIME_NONE)
+			break;
+		buffer_clear(&m->time_text);
+		time_format_utc(&m->time_text, e->time_ns);
+		text = buffer_span(&m->time_text);
+		break;
+	case VIRTUAL_SOURCE:
+		text = span_from_string(e->source ? e->source->name : m->source->name);
+		break;
+	case VIRTUAL_RAW:
+	case VIRTUAL_MESSAGE:
+		text = span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len);
+		break;
+	case VIRTUAL_FILE:
+		if (e->origin.file)
+			text = span_from_string(e->origin.file);
+		break;
+	case VIRTUAL_LINE:
+		if (!e->origin.line)
+			break;
+		buffer_clear(&m->line_text);
+		buffer_printf(&m->line_text, "%llu", (unsigned long long)e->origin.line);
+		text = buffer_span(&m->line_text);
+		kind = VALUE_NUMBER;
+		break;
+	case VIRTUAL_COUNT:
+		break;
+	}
+	*v = (struct value){ .text = text, .field = f, .kind = (uint8_t)kind };
+	m->virtual_generation[which] = m->generation;
+	return text.ptr ? v : NULL;
+}
+
+static const struct value *first_value(struct matcher *m, const struct event *e, field_id f)
+{
+	const struct value *v = event_first(e, f);
+
+	return v ? v : virtual_value(m, e, f);
+}
+
+/* Never NULL, whatever the event's maker left there. */
+static struct span value_text(const struct value *v)
+{
+	return span_of(v->text.ptr ? v->text.ptr : "", v->text.ptr ? v->text.len : 0);
+}
+
+/* The text lower-cased, until the next event (or until FOLDED_MAX others were asked for). */
+static struct span fold(struct matcher *m, struct span text)
+{
+	struct folded *slot;
+	char *copy;
+
+	for (unsigned i = 0; i < m->n_folded; i++)
+		if (m->folded[i].of.ptr == text.ptr && m->folded[i].of.len == text.len)
+			return m->folded[i].text;
+	slot = &m->folded[m->next_folded];
+	m->next_folded = (m->next_folded + 1) % FOLDED_MAX;
+	if (m->n_folded < FOLDED_MAX)
+		m->n_folded++;
+	copy = arena_alloc(&m->folded_arena, text.len + 1);
+	fold_ascii(copy, text.ptr, text.len);
+	*slot = (struct folded){ text, span_of(copy, text.len) };
+	return slot->text;
+}
+
+/* --- tests -------------------------------------------------------------------------------------------------------- */
+
+static bool equal_at(const struct test *t, const char *at)
+{
+	return t->cased ? memcmp(at, t->text.ptr, t->text.len) == 0 : equal_folded(t->text.ptr, at, t->text.len);
+}
+
+static bool string_holds(struct matcher *m, const struct test *t, struct span value)
+{
+	switch (t->shape) {
+	case SHAPE_EQUAL:
+		return value.len == t->text.len && equal_at(t, value.ptr);
+	case SHAPE_PREFIX:
+		return value.len >= t->text.len && equal_at(t, value.ptr);
+	case SHAPE_SUFFIX:
+		return value.len >= t->text.len && equal_at(t, value.ptr + value.len - t->text.len);
+	case SHAPE_CONTAINS:
+		if (value.len < t->text.len)
+			return false;
+		if (!t->cased)
+			value = fold(m, value);
+		return memmem(value.ptr, value.len, t->text.ptr, t->text.len) != NULL;
+	case SHAPE_ANYTHING:
+		return true;
+	case SHAPE_WILDCARD:
+		return wildcard_matches(&t->pattern, t->cased ? value : fold(m, value));
+	}
+	return false;
+}
+
+/* Searches; true when it matched, and then match_data has the groups. */
+static bool regex_holds(struct matcher *m, const struct regex *re, struct span value)
+{
+	bool cut = value.len > REGEX_SUBJECT_LIMIT;
+	size_t len = cut ? REGEX_SUBJECT_LIMIT : value.len;
+	uint32_t options = cut ? PCRE2_NOTEOL : 0;
+	int rc;
+
+	if (re->jit)
+		rc = pcre2_jit_match(re->code, (PCRE2_SPTR)value.ptr, len, 0, options, m->match_data, m->match_context);
+	else
+		rc = pcre2_match(re->code, (PCRE2_SPTR)value.ptr, len, 0, options, m->match_data, m->match_context);
+	if (rc >= 0)
+		return true;
+	if (rc != PCRE2_ERROR_NOMATCH || cut)
+		m->stats.regex_limit_hits++;
+	return false;
+}
+
+static bool address_in(const struct atom *a, struct span value)
+{
+	char text[INET6_ADDRSTRLEN + 1];
+	uint8_t address[16];
+	unsigned bits = a->cidr_bits, limit = a->cidr_family == 4 ? 32 : 128;
+
+	if (value.len == 0 || value.len >= sizeof text || memchr(value.ptr, '\0', value.len))
+		return false;
+	memcpy(text, value.ptr, value.len);
+	text[value.len] = '\0';
+	if (inet_pton(a->cidr_family == 4 ? AF_INET : AF_INET6, text, address) != 1)
+		return false;
+	if (bits > limit)
+		bits = limit;
+	if (memcmp(address, a->cidr, bits / 8) != 0)
+		return false;
+	return bits % 8 == 0 || ((address[bits / 8] ^ a->cidr[bits / 8]) >> (8 - bits % 8)) == 0;
+}
+
+static int iso_week(const struct civil *c)
+{
+	int64_t day = days_from_civil(c->year, c->month, c->day);
+	int64_t weekday = ((day + 3) % 7 + 7) % 7; /* Monday is 0; 1970-01-01 was a Thursday */
+	int64_t thursday = day - weekday + 3;      /* the week is of the year its Thursday is in */
+	int64_t new_year = days_from_civil(c->year, 1, 1);
+
+	if (thursday < new_year)
+		new_year = days_from_civil(c->year - 1, 1, 1);
+	else if (thursday >= days_from_civil(c->year + 1, 1, 1))
+		new_year = days_from_civil(c->year + 1, 1, 1);
+	return (int)((thursday - new_year) / 7) + 1;
+}
+
+static bool time_to_part(struct span value, enum time_part part, double *ret)
+{
+	struct civil c;
+	size_t len = civil_parse(value, &c);
+
+	if (!len)
+		return false;
+	for (; len < value.len; len++)
+		if (value.ptr[len] != ' ')
+			return false;
+	switch (part) {
+	case TIME_PART_NONE:
+		return false;
+	case TIME_PART_MINUTE:
+		*ret = c.minute;
+		return true;
+	case TIME_PART_HOUR:
+		*ret = c.hour;
+		return true;
+	case TIME_PART_DAY:
+		*ret = c.day;
+		return true;
+	case TIME_PART_WEEK:
+		*ret = iso_week(&c);
+		return c.year != 0;
+	case TIME_PART_MONTH:
+		*ret = c.month;
+		return true;
+	case TIME_PART_YEAR:
+		*ret = c.year;
+		return c.year != 0;
+	}
+	return false;
+}
+
+static bool number_holds(const struct atom *a, struct span value)
+{
+	double n;
+
+	if (a->time_part != TIME_PART_NONE ? !time_to_part(value, a->time_part, &n) : !span_to_number(value, &n))
+		return false;
+	switch (a->op) {
+	case ATOM_LT:
+		return n < a->number;
+	case ATOM_LTE:
+		return n <= a->number;
+	case ATOM_GT:
+		return n > a->number;
+	case ATOM_GTE:
+		return n >= a->number;
+	case ATOM_NUMBER_EQ:
+		return n == a->number;
+	case ATOM_STRING:
+	case ATOM_NULL:
+	case ATOM_EXISTS:
+	case ATOM_REGEX:
+	case ATOM_CIDR:
+	case ATOM_FIELDREF:
+	case ATOM_KEYWORD:
+		break;
+	}
+	return false;
+}
+
+/* Does the value stand to any value of the other field as the atom says? */
+static bool fieldref_holds(struct matcher *m, const struct atom *a, const struct event *e, struct span value)
+{
+	for (const struct value *v = first_value(m, e, a->other); v; v = event_next(e, v)) {
+		struct span x = value, y = value_text(v);
+
+		if (v->kind == VALUE_NULL || y.len > x.len)
+			continue;
+		if (!a->cased) {
+			/* The second fold may take the first one's slot only when that is the oldest: there are several. */
+			x = fold(m, x);
+			y = fold(m, y);
+		}
+		switch (a->fieldref_kind) {
+		case FIELDREF_EQUAL:
+			if (span_equal(x, y))
+				return true;
+			break;
+		case FIELDREF_STARTSWITH:
+			if (span_starts_with(x, y))
+				return true;
+			break;
+		case FIELDREF_ENDSWITH:
+			if (span_ends_with(x, y))
+				return true;
+			break;
+		case FIELDREF_CONTAINS:
+			if (memmem(x.ptr, x.len, y.ptr, y.len))
+				return true;
+			break;
+		}
+	}
+	return false;
+}
+
+/* Does the test hold for this value, which is not null? */
+static bool value_holds(struct matcher *m, const struct test *t, const struct event *e, struct span value)
+{
+	switch (t->atom->op) {
+	case ATOM_STRING:
+	case ATOM_KEYWORD:
+		return string_holds(m, t, value);
+	case ATOM_REGEX:
+		return regex_holds(m, t->regex, value);
+	case ATOM_CIDR:
+		return address_in(t->atom, value);
+	case ATOM_LT:
+	case ATOM_LTE:
+	case ATOM_GT:
+	case ATOM_GTE:
+	case ATOM_NUMBER_EQ:
+		return number_holds(t->atom, value);
+	case ATOM_FIELDREF:
+		return fieldref_holds(m, t->atom, e, value);
+	case ATOM_NULL:
+	case ATOM_EXISTS:
+		break;
+	}
+	return false;
+}
+
+static bool test_holds(struct matcher *m, const struct test *t, const struct event *e)
+{
+	const struct value *v;
+
+	if (t->broken)
+		return false;
+	if (t->atom->op == ATOM_KEYWORD)
+		return string_holds(m, t, span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len));
+	v = first_value(m, e, t->atom->field);
+	if (t->atom->op == ATOM_EXISTS)
+		return v != NULL;
+	if (t->atom->op == ATOM_NULL && !v)
+		return true;
+	for (; v; v = event_next(e, v)) {
+		if (t->atom->op == ATOM_NULL) {
+			if (v->kind == VALUE_NULL)
+				return true;
+		} else if (v->kind != VALUE_NULL && value_holds(m, t, e, value_text(v))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
+{
+	uint32_t memo = m->memo[atom];
+
+	if ((memo & ~UINT32_C(1)) != m->generation) {
+		memo = m->generation | test_holds(m, &m->tests[atom], e);
+		m->memo[atom] = memo;
+	}
+	return memo & 1;
+}
+
+static bool node_holds(struct matcher *m, const struct event *e, const struct node *n)
+{
+	switch (n->op) {
+	case EXPR_TRUE:
+		return true;
+	case EXPR_FALSE:
+		return false;
+	case EXPR_ATOM:
+		return atom_holds(m, e, n->atom);
+	case EXPR_NOT:
+		return !node_holds(m, e, &m->nodes[m->children[n->first]]);
+	case EXPR_AND:
+		for (uint32_t i = 0; i < n->n; i++)
+			if (!node_holds(m, e, &m->nodes[m->children[n->first + i]]))
+				return false;
+		return true;
+	case EXPR_OR:
+		for (uint32_t i = 0; i < n->n; i++)
+			if (node_holds(m, e, &m->nodes[m->children[n->first + i]]))
+				return true;
+		return false;
+	}
+	return false;
+}
+
+static bool expr_holds(struct matcher *m, const struct event *e, const struct expr *x)
+{
+	switch (x->op) {
+	case EXPR_TRUE:
+		return true;
+	case EXPR_FALSE:
+		return false;
+	case EXPR_ATOM:
+		test_prepare(m, x->atom, NULL, NULL);
+		return atom_holds(m, e, x->atom);
+	case EXPR_NOT:
+		return !expr_holds(m, e, x->children[0]);
+	case EXPR_AND:
+		for (uint32_t i = 0; i < x->n_children; i++)
+			if (!expr_holds(m, e, x->children[i]))
+				return false;
+		return true;
+	case EXPR_OR:
+		for (uint32_t i = 0; i < x->n_children; i++)
+			if (expr_holds(m, e, x->children[i]))
+				return true;
+		return false;
+	}
+	return false;
+}
+
+bool matcher_expr_holds(struct matcher *m, const struct expr *x, struct event *e)
+{
+	next_event(m);
+	return expr_holds(m, e, x);
+}
+
+/* --- named groups ------------------------------------------------------------------------------------------------- */
+
+static bool is_captured(const struct matcher *m, field_id field, struct span text)
+{
+	for (size_t i = 0; i < m->n_captured; i++)
+		if (m->captured[i].field == field && span_equal(m->captured[i].text, text))
+			return true;
+	return false;
+}
+
+static void capture_atom(struct matcher *m, struct event *e, const struct test *t)
+{
+	const struct value *v = first_value(m, e, t->atom->field);
+	PCRE2_SIZE *ovector;
+
+	while (v && (v->kind == VALUE_NULL || !regex_holds(m, t->regex, value_text(v))))
+		v = event_next(e, v);
+	if (!v)
+		return;
+	ovector = pcre2_get_ovector_pointer(m->match_data);
+	for (uint32_t i = 0; i < t->regex->n_names; i++) {
+		const struct regex_name *name = &t->regex->names[i];
+		PCRE2_SIZE from = ovector[2 * name->group], to = ovector[2 * name->group + 1];
+		struct span text;
+
+		if (from == PCRE2_UNSET || to == PCRE2_UNSET || from > to)
+			continue;
+		text = span_of(value_text(v).ptr + from, to - from);
+		/* Several rules, or several regexes of one, may capture the same thing. */
+		if (is_captured(m, name->field, text))
+			continue;
+		ARRAY_GROW(m->captured, m->n_captured, m->cap_captured);
+		m->captured[m->n_captured++] = (struct capture){ name->field, arena_dup_span(&e->arena, text) };
+	}
+}
+
+/* Collects the named groups of all regexes under n that hold. */
+static void capture_node(struct matcher *m, struct event *e, const struct node *n)
+{
+	switch (n->op) {
+	case EXPR_TRUE:
+	case EXPR_FALSE:
+	case EXPR_NOT:
+		return;
+	case EXPR_ATOM:
+		if (m->tests[n->atom].regex && m->tests[n->atom].regex->n_names && atom_holds(m, e, n->atom))
+			capture_atom(m, e, &m->tests[n->atom]);
+		return;
+	case EXPR_AND:
+	case EXPR_OR:
+		for (uint32_t i = 0; i < n->n; i++) {
+			const struct node *child = &m->nodes[m->children[n->first + i]];
+
+			if (node_holds(m, e, child))
+				capture_node(m, e, child);
+		}
+		return;
+	}
+}
+
+/* The event has not been changed before: what was captured must not show in what is still to be evaluated. */
+static void add_captured(const struct matcher *m, struct event *e)
+{
+	for (size_t i = 0; i < m->n_captured; i++) {
+		const struct value *v = event_first(e, m->captured[i].field);
+
+		while (v && !span_equal(value_text(v), m->captured[i].text))
+			v = event_next(e, v);
+		if (!v)
+			event_add(e, m->captured[i].field, m->captured[i].text, VALUE_STRING);
+	}
+}
+
+/* --- the two steps ------------------------------------------------------------------------------------------------ */
+
+size_t matcher_scan(struct matcher *m, struct span block, const struct record_list *records, uint64_t *candidates)
+{
+	size_t n = 0;
+
+	memset(candidates, 0, (records->n + 63) / 64 * sizeof *candidates);
+	m->stats.scanned_records += records->n;
+	m->hits.n_records = 0;
+	if (!m->n_rules)
+		return 0;
+	prefilter_scan(m->prefilter, block, records, &m->hits);
+	for (size_t i = 0; i < records->n; i++) {
+		bool candidate = m->n_unfiltered || m->hits.head[i] != PREFILTER_NONE;
+
+		candidates[i / 64] |= (uint64_t)candidate << (i % 64);
+		n += candidate;
+	}
+	m->stats.candidates += n;
+	return n;
+}
+
+/* Puts the local rules that the record may match on m->list, ascending, and returns how many. */
+static size_t list_candidates(struct matcher *m, size_t record)
+{
+	uint32_t head = m->hits.head[record];
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->n_unfiltered; i++) {
+		m->tried[m->local_unfiltered[i]] = m->generation;
+		m->list[n++] = m->local_unfiltered[i];
+	}
+	for (uint32_t h = head; h != PREFILTER_NONE; h = m->hits.hits[h].next) {
+		uint32_t literal = m->hits.hits[h].literal;
+
+		for (uint32_t i = m->owners_of[literal]; i < m->owners_of[literal + 1]; i++) {
+			uint32_t rule = m->owners[i];
+
+			if (m->tried[rule] != m->generation) {
+				m->tried[rule] = m->generation;
+				m->list[n++] = rule;
+			}
+		}
+	}
+	if (n > 32) {
+		/* Too many to sort one by one: go through all instead. */
+		n = 0;
+		for (uint32_t i = 0; i < m->n_rules; i++)
+			if (m->tried[i] == m->generation)
+				m->list[n++] = i;
+		return n;
+	}
+	for (size_t i = 1; i < n; i++) {
+		uint32_t rule = m->list[i];
+		size_t k = i;
+
+		for (; k > 0 && m->list[k - 1] > rule; k--)
+			m->list[k] = m->list[k - 1];
+		m->list[k] = rule;
+	}
+	return n;
+}
+
+size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
+{
+	bool all = record >= m->hits.n_records || m->hits.head[record] == PREFILTER_ALL;
+	size_t n_list, n = 0;
+
+	if (e->kind != EVENT_LOG || !m->n_rules)
+		return 0;
+	next_event(m);
+	n_list = all ? m->n_rules : list_candidates(m, record);
+	for (size_t i = 0; i < n_list; i++) {
+		uint32_t rule = all ? (uint32_t)i : m->list[i];
+
+		if (node_holds(m, e, &m->nodes[m->rules[rule].root])) {
+			m->held[n] = rule;
+			matched[n++] = m->rules[rule].index;
+		}
+	}
+	m->n_captured = 0;
+	for (size_t i = 0; i < n; i++)
+		if (m->rules[m->held[i]].captures)
+			capture_node(m, e, &m->nodes[m->rules[m->held[i]].root]);
+	add_captured(m, e);
+	m->stats.matched += n > 0;
+	return n;
+}

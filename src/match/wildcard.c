@@ -1,0 +1,124 @@
+/*
+ * Wildcards: the pieces of a pattern are found one after the other, each as far to the left as it will go, the last one at the
+ * end. That is enough: where a later place would do for a piece, the earliest does too, and leaves more for those
+ * behind it.
+ *
+ * "?" takes one UTF-8 character, or one byte where there is none. What "*" takes is any run of bytes.
+ */
+#include "match/wildcard.h"
+
+#include "base/quote.h"
+
+#define NOT_FOUND SIZE_MAX
+#define ANY_CHARACTER '\0' /* "?" in a piece */
+
+void fold_ascii(char *to, const char *from, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)from[i];
+
+		to[i] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0));
+	}
+}
+
+bool equal_folded(const char *folded, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((unsigned char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0)) != (unsigned char)folded[i])
+			return false;
+	}
+	return true;
+}
+
+static size_t character_len(struct span value, size_t at)
+{
+	size_t len;
+
+	if ((unsigned char)value.ptr[at] < 0x80)
+		return 1;
+	len = utf8_sequence(value.ptr + at, value.len - at);
+	return len ? len : 1;
+}
+
+/* Where the piece ends when it begins at this offset; NOT_FOUND when it does not stand there. */
+static size_t piece_at(struct span piece, struct span value, size_t at)
+{
+	for (size_t i = 0; i < piece.len; i++) {
+		if (at >= value.len)
+			return NOT_FOUND;
+		if (piece.ptr[i] == ANY_CHARACTER)
+			at += character_len(value, at);
+		else if (piece.ptr[i] == value.ptr[at])
+			at++;
+		else
+			return NOT_FOUND;
+	}
+	return at;
+}
+
+/* Where the first occurrence of the piece from this offset on ends. */
+static size_t piece_find(struct span piece, struct span value, size_t at)
+{
+	if (!piece.len)
+		return at;
+	if (!memchr(piece.ptr, ANY_CHARACTER, piece.len)) {
+		const char *found = memmem(value.ptr + at, value.len - at, piece.ptr, piece.len);
+
+		return found ? (size_t)(found - value.ptr) + piece.len : NOT_FOUND;
+	}
+	while (value.len - at >= piece.len) {
+		size_t end;
+
+		if (piece.ptr[0] != ANY_CHARACTER) {
+			const char *first = memchr(value.ptr + at, piece.ptr[0], value.len - at);
+
+			if (!first)
+				return NOT_FOUND;
+			at = (size_t)(first - value.ptr);
+		}
+		end = piece_at(piece, value, at);
+		if (end != NOT_FOUND)
+			return end;
+		at += character_len(value, at);
+	}
+	return NOT_FOUND;
+}
+
+/* Does the piece stand at the end of the value, not before this offset? */
+static bool piece_at_end(struct span piece, struct span value, size_t from)
+{
+	size_t n_any = 0;
+
+	for (size_t i = 0; i < piece.len; i++)
+		n_any += piece.ptr[i] == ANY_CHARACTER;
+	/* Each "?" takes 1 to 4 bytes. */
+	for (size_t len = piece.len; len <= piece.len + 3 * n_any && len <= value.len - from; len++)
+		if (piece_at(piece, value, value.len - len) == value.len)
+			return true;
+	return false;
+}
+
+bool wildcard_matches(const struct string_pattern *p, struct span value)
+{
+	unsigned i = 0, last = p->open_end ? p->n_pieces : p->n_pieces - 1U;
+	size_t at = 0;
+
+	if (!p->n_pieces)
+		return p->open_start || p->open_end || value.len == 0;
+	if (!p->open_start) {
+		at = piece_at(p->pieces[0], value, 0);
+		if (at == NOT_FOUND)
+			return false;
+		if (p->n_pieces == 1)
+			return p->open_end || at == value.len;
+		i = 1;
+	}
+	for (; i < last; i++) {
+		at = piece_find(p->pieces[i], value, at);
+		if (at == NOT_FOUND)
+			return false;
+	}
+	return p->open_end || piece_at_end(p->pieces[last], value, at);
+}
