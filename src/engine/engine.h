@@ -25,6 +25,7 @@ struct engine_stats {
 	uint64_t late;            /* of these, older than the order they came in by more than the lateness */
 	uint64_t missing_key;     /* skipped for a rule because a group-by field was absent */
 	uint64_t evicted;         /* keys thrown away at the cap */
+	uint64_t window_cut;      /* events dropped from a window at its cap */
 	uint64_t opened, updated, resolved;
 	uint64_t inhibited;       /* openings held back by inhibited-by */
 	uint64_t undetermined;    /* absences that could not be judged */

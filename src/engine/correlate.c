@@ -1,0 +1,519 @@
+/*
+ * What follows from an event: the rules it matched, and the correlations over them, in order of rule index, which is
+ * an order in which inputs come before what they feed (ruleset.h). Nothing here looks at a clock: en->now_ns
+ * is the event's place in the order.
+ *
+ * A correlation *fires* at every event that leaves its condition true; that feeds the correlations above it. Whether an incident
+ * opens is incident.c's business.
+ */
+#include "engine/state.h"
+
+#include <math.h>
+
+bool bounds_hold(const struct correlation *k, double value)
+{
+	for (uint32_t i = 0; i < k->n_bounds; i++) {
+		double limit = k->bounds[i].value;
+		bool holds = false;
+		switch (k->bounds[i].op) {
+		case BOUND_GT: holds = value > limit; break;
+		case BOUND_GTE: holds = value >= limit; break;
+		case BOUND_LT: holds = value < limit; break;
+		case BOUND_LTE: holds = value <= limit; break;
+		case BOUND_EQ: holds = value == limit; break;
+		case BOUND_NEQ: holds = value != limit; break;
+		}
+		if (!holds)
+			return false;
+	}
+	return true;
+}
+
+static void expires_at_least(struct cell *c, int64_t t)
+{
+	if (c->expires_ns == INT64_MAX || c->expires_ns < t)
+		c->expires_ns = t;
+}
+
+static int64_t later(int64_t t, int64_t span_ns)
+{
+	return span_ns > INT64_MAX - t ? INT64_MAX - 1 : t + span_ns;
+}
+
+/* ---- counts and values over a window ---- */
+
+/* The number of a value_* correlation's field; false when the event has none. */
+static bool value_number(const struct correlation *k, const struct occurrence *o, double *ret)
+{
+	return k->n_value_fields && span_to_number(occurrence_field(o, k->value_fields[0]), ret) && isfinite(*ret);
+}
+
+/* The value of one field, or the values of several as one string; false when one is absent. */
+static bool value_tuple(struct engine *en, const struct correlation *k, const struct occurrence *o, struct span *ret)
+{
+	if (k->n_value_fields == 1) {
+		*ret = occurrence_field(o, k->value_fields[0]);
+		return ret->len > 0;
+	}
+	if (!key_build(en, k->value_fields, k->n_value_fields, o))
+		return false;
+	*ret = buffer_span(&en->key);
+	return true;
+}
+
+static bool window_step(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	bool fires = false;
+
+	for (uint32_t i = 0; i < k->n_inputs; i++) {
+		if (!bit_test(en->fired, k->inputs[i].rule))
+			continue;
+		double number = 0;
+		struct span value = span_of(NULL, 0);
+		bool has_value = true;
+		if (k->type == CORRELATION_VALUE_COUNT)
+			has_value = value_tuple(en, k, o, &value);
+		else if (k->type != CORRELATION_EVENT_COUNT)
+			has_value = value_number(k, o, &number);
+		if (value.ptr)
+			value = arena_dup_span(&en->scratch, value); /* en->key is about to be the cell's */
+		if (!has_value || !key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+			en->stats.missing_key++;
+			continue;
+		}
+		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+		if (c->last_step == o->step)
+			continue; /* matched by two inputs: one event all the same */
+		c->last_step = o->step;
+		window_expire(en, c, k->timespan_ns);
+		if (o->time_ns <= en->now_ns - k->timespan_ns)
+			continue; /* so late that it is out of the window */
+		window_add(en, c, o, number, value, en->states[r->index].keeps ? occurrence_keep(o) : NULL);
+		expires_at_least(c, later(o->time_ns, k->timespan_ns));
+		double now_value = window_value(en, c, k);
+		if (bounds_hold(k, now_value)) {
+			fires = true;
+			incident_hold(en, c, o, now_value);
+		} else if (c->incident) {
+			incident_evidence(en, c, o, now_value);
+		}
+		cell_schedule(en, c);
+	}
+	return fires;
+}
+
+/* ---- temporal ---- */
+
+static bool presence_holds(const struct presence *p, uint64_t seen)
+{
+	switch (p->op) {
+	case PRESENCE_INPUT:
+		return seen >> p->input & 1;
+	case PRESENCE_NOT:
+		return !presence_holds(p->children[0], seen);
+	case PRESENCE_AND:
+		for (uint32_t i = 0; i < p->n_children; i++)
+			if (!presence_holds(p->children[i], seen))
+				return false;
+		return true;
+	case PRESENCE_OR:
+		for (uint32_t i = 0; i < p->n_children; i++)
+			if (presence_holds(p->children[i], seen))
+				return true;
+		return false;
+	}
+	return false;
+}
+
+static bool condition_holds(const struct correlation *k, uint64_t seen)
+{
+	if (k->presence)
+		return presence_holds(k->presence, seen);
+	unsigned n = 0, wanted = 0;
+	for (uint32_t i = 0; i < k->n_inputs; i++) {
+		wanted += !k->inputs[i].negated;
+		n += !k->inputs[i].negated && (seen >> i & 1);
+	}
+	return k->n_bounds ? bounds_hold(k, n) : n == wanted;
+}
+
+/* Which positive inputs are in the window; for temporal_ordered only as far as they came in their order. */
+static uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k)
+{
+	int64_t bound = en->now_ns - k->timespan_ns;
+	bool ordered = k->type == CORRELATION_TEMPORAL_ORDERED;
+	uint64_t seen = 0;
+
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		if (!k->inputs[i].negated && (ordered ? c->slots[i].start_ns : c->slots[i].time_ns) > bound)
+			seen |= UINT64_C(1) << i;
+	return seen;
+}
+
+/* The newest event of input i; in an ordered correlation it carries on the chain that ends at an earlier input. */
+static void slot_take(struct engine *en, struct cell *c, const struct correlation *k, uint32_t i, struct occurrence *o)
+{
+	struct slot *s = &c->slots[i];
+
+	if (k->type == CORRELATION_TEMPORAL_ORDERED) {
+		bool strict = en->states[c->rule].needs_all;
+		int64_t start = TIME_NONE;
+		bool first = true;
+		for (uint32_t j = i; j-- > 0 && start == TIME_NONE;) {
+			if (k->inputs[j].negated)
+				continue;
+			if (c->slots[j].start_ns != TIME_NONE && c->slots[j].time_ns <= o->time_ns)
+				start = c->slots[j].start_ns;
+			first = false;
+			if (strict)
+				break;
+		}
+		if (start == TIME_NONE && (first || !strict))
+			start = o->time_ns; /* a chain may begin here */
+		if (start == TIME_NONE)
+			return;
+		if (s->start_ns == TIME_NONE || start > s->start_ns)
+			s->start_ns = start;
+	}
+	if (s->time_ns == TIME_NONE || o->time_ns >= s->time_ns) {
+		s->time_ns = o->time_ns;
+		if (en->states[c->rule].keeps || k->has_negation) {
+			kept_unref(s->kept);
+			s->kept = kept_ref(occurrence_keep(o));
+		}
+	}
+}
+
+static bool waits_for(const struct correlation *k, const struct correlation_input *in)
+{
+	return in->negated && (k->type == CORRELATION_TEMPORAL || in->after);
+}
+
+static bool forbids_before(const struct correlation *k, const struct correlation_input *in)
+{
+	return in->negated && (k->type == CORRELATION_TEMPORAL || !in->after);
+}
+
+static void pending_drop(struct cell *c)
+{
+	c->pending_ns = TIME_NONE;
+	kept_unref(c->trigger);
+	c->trigger = NULL;
+}
+
+static uint64_t positive_inputs(const struct correlation *k)
+{
+	uint64_t all = 0;
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		if (!k->inputs[i].negated)
+			all |= UINT64_C(1) << i;
+	return all;
+}
+
+/* What was not to be has happened: no absence any more, and the end of one that was told. */
+static void negated_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+
+	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+		en->stats.missing_key++;
+		return;
+	}
+	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+	if (!c)
+		return;
+	bool ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i);
+	if (c->pending_ns != TIME_NONE && o->time_ns < c->pending_ns && ends && waits_for(k, &k->inputs[i]))
+		pending_drop(c);
+	if (c->incident && ends && o->time_ns >= c->incident->last_ns)
+		incident_resolve(en, c);
+	cell_schedule(en, c);
+}
+
+static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, const struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+
+	if (!forbids_before(k, &k->inputs[i]) || !key_build(en, k->inputs[i].keys, k->n_keys, o))
+		return;
+	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	if (o->time_ns > c->slots[i].time_ns)
+		c->slots[i].time_ns = o->time_ns;
+	expires_at_least(c, later(en->now_ns, k->timespan_ns));
+	cell_schedule(en, c);
+}
+
+static bool positive_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	bool fires = false;
+
+	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+		en->stats.missing_key++;
+		return false;
+	}
+	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	slot_take(en, c, k, i, o);
+	expires_at_least(c, later(en->now_ns, k->timespan_ns));
+
+	uint64_t seen = seen_inputs(en, c, k);
+	bool this_seen = seen >> i & 1;
+	bool triggers = this_seen && condition_holds(k, seen);
+	if (triggers && k->type == CORRELATION_TEMPORAL_ORDERED && en->states[r->index].needs_all)
+		for (uint32_t j = i + 1; j < k->n_inputs && triggers; j++) /* something that comes later is still to come */
+			if (!k->inputs[j].negated && (seen >> j & 1))
+				triggers = false;
+	double value = (double)__builtin_popcountll(seen);
+	if (triggers && k->has_negation) {
+		bool waits = false;
+		uint64_t with = seen;
+		for (uint32_t j = 0; j < k->n_inputs; j++) {
+			waits |= waits_for(k, &k->inputs[j]);
+			if (forbids_before(k, &k->inputs[j]) && c->slots[j].time_ns > en->now_ns - k->timespan_ns)
+				with |= UINT64_C(1) << j;
+		}
+		triggers = condition_holds(k, with);
+		if (triggers && waits) {
+			triggers = false;
+			if (c->pending_ns == TIME_NONE) {
+				c->pending_ns = later(o->time_ns, k->timespan_ns);
+				c->trigger_ns = o->time_ns;
+				c->trigger = kept_ref(occurrence_keep(o));
+				expires_at_least(c, c->pending_ns);
+			}
+		}
+	}
+	if (triggers) {
+		fires = true;
+		incident_hold(en, c, o, value);
+	}
+	cell_schedule(en, c);
+	return fires;
+}
+
+/* First what ends absences, then what begins them, and last what forbids later ones: an event never stands in its own way. */
+static bool temporal_step(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	bool fires = false;
+
+	if (k->has_negation)
+		for (uint32_t i = 0; i < k->n_inputs; i++)
+			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
+				negated_happened(en, r, i, o);
+	/* Backwards, so that one event is not two steps of an ordered chain. */
+	for (uint32_t i = k->n_inputs; i-- > 0;)
+		if (!k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
+			fires |= positive_happened(en, r, i, o);
+	if (k->has_negation)
+		for (uint32_t i = 0; i < k->n_inputs; i++)
+			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
+				negated_remember(en, r, i, o);
+	return fires;
+}
+
+void absence_due(struct engine *en, struct cell *c)
+{
+	const struct rule *r = &en->rules->rules[c->rule];
+	struct occurrence o = { .kept = c->trigger, .time_ns = c->pending_ns, .step = en->next_step++ };
+
+	c->pending_ns = TIME_NONE;
+	c->trigger = NULL;
+	if (!en->states[c->rule].observed_present) {
+		en->stats.undetermined++;
+		if (r->alerts && en->notice)
+			en->notice(en->context, r, o.time_ns,
+				   "undetermined: what it waits for is written to a log that is not among the inputs");
+	} else {
+		incident_hold(en, c, &o, (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)));
+		bit_set(en->fired, c->rule);
+		for (uint32_t i = 0; i < en->states[c->rule].n_parents; i++)
+			bit_set(en->dirty, en->states[c->rule].parents[i]);
+	}
+	cell_schedule(en, c);
+	correlate(en, &o);
+	kept_unref(o.kept);
+}
+
+/* ---- sustained and concurrent ---- */
+
+/* The key no longer holds: its incident resolves now, or after resolve-after. */
+static void held_end(struct engine *en, struct cell *c)
+{
+	const struct rule *r = &en->rules->rules[c->rule];
+
+	if (c->incident && r->incident.resolve_after_ns > 0) {
+		if (c->incident->resolve_ns == INT64_MAX)
+			c->incident->resolve_ns = later(en->now_ns, r->incident.resolve_after_ns);
+		c->held.last_ns = TIME_NONE;
+		c->held.accrued_ns = 0;
+		cell_schedule(en, c);
+		return;
+	}
+	if (c->incident)
+		incident_resolve(en, c);
+	cell_free(en, c);
+}
+
+static bool sustained_step(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	bool holds = bit_test(en->fired, k->inputs[0].rule);
+
+	if (!key_build(en, k->inputs[0].keys, k->n_keys, o)) {
+		en->stats.missing_key += holds;
+		return false;
+	}
+	if (!holds) {
+		struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+		if (c && (c->held.last_ns == TIME_NONE || o->time_ns >= c->held.last_ns))
+			held_end(en, c);
+		return false;
+	}
+
+	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	struct held *h = &c->held;
+	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns)
+		return false; /* late: newer observations stand */
+	if (h->last_ns != TIME_NONE && o->time_ns - h->last_ns <= k->max_gap_ns)
+		h->accrued_ns += o->time_ns - h->last_ns;
+	h->last_ns = o->time_ns;
+	h->stream = o->event ? o->event->origin.stream : 0;
+	expires_at_least(c, later(o->time_ns, k->max_gap_ns > STALE_NS ? k->max_gap_ns : STALE_NS));
+	bool fires = h->accrued_ns >= k->timespan_ns;
+	if (fires)
+		incident_hold(en, c, o, (double)h->accrued_ns / NS_PER_SECOND);
+	cell_schedule(en, c);
+	return fires;
+}
+
+static bool concurrent_step(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	bool fires = false;
+
+	for (uint32_t i = 0; i < k->n_inputs; i++) {
+		struct span value;
+		if (!bit_test(en->fired, k->inputs[i].rule))
+			continue;
+		if (!value_tuple(en, k, o, &value)) {
+			en->stats.missing_key++;
+			continue;
+		}
+		value = arena_dup_span(&en->scratch, value);
+		if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+			en->stats.missing_key++;
+			continue;
+		}
+		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+		struct held *h = &c->held;
+		int64_t snapshot = o->event && o->event->snapshot_ns != TIME_NONE ? o->event->snapshot_ns : o->time_ns;
+		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns)
+			continue; /* late: a newer snapshot stands */
+		if (snapshot != h->snapshot_ns) {
+			window_release(en, c);
+			h->snapshot_ns = snapshot;
+			h->stream = o->event ? o->event->origin.stream : 0;
+		}
+		if (c->last_step == o->step)
+			continue;
+		c->last_step = o->step;
+		window_add(en, c, o, 0, value, en->states[r->index].keeps ? occurrence_keep(o) : NULL);
+		h->last_ns = o->time_ns;
+		expires_at_least(c, later(o->time_ns, STALE_NS));
+		double n = c->window.distinct.n_distinct;
+		if (bounds_hold(k, n)) {
+			fires = true;
+			incident_hold(en, c, o, n);
+		}
+		cell_schedule(en, c);
+	}
+	return fires;
+}
+
+void snapshot_end(struct engine *en, const struct event *e)
+{
+	const struct seen_source *s = seen_source_find(en, e->source);
+	struct cell *c, *next;
+
+	if (!s || !e->snapshot_complete)
+		return; /* what is missing from part of a listing is unknown, not gone */
+	for (uint32_t i = 0; i < s->n_sustained; i++)
+		for (c = en->states[s->sustained[i]].oldest; c; c = next) {
+			next = c->newer;
+			if (c->held.stream == e->origin.stream && c->held.last_ns != TIME_NONE && c->held.last_ns < e->snapshot_ns)
+				held_end(en, c);
+		}
+	for (uint32_t i = 0; i < s->n_concurrent; i++)
+		for (c = en->states[s->concurrent[i]].oldest; c; c = next) {
+			const struct correlation *k = en->rules->rules[c->rule].correlation;
+			next = c->newer;
+			if (c->held.stream != e->origin.stream || c->held.snapshot_ns > e->snapshot_ns)
+				continue;
+			if (c->held.snapshot_ns < e->snapshot_ns || !bounds_hold(k, c->window.distinct.n_distinct))
+				held_end(en, c);
+		}
+}
+
+/* ---- the pass ---- */
+
+static bool correlation_step(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	switch (r->correlation->type) {
+	case CORRELATION_EVENT_COUNT:
+	case CORRELATION_VALUE_COUNT:
+	case CORRELATION_VALUE_SUM:
+	case CORRELATION_VALUE_AVG:
+	case CORRELATION_VALUE_PERCENTILE:
+	case CORRELATION_VALUE_MIN:
+	case CORRELATION_VALUE_MAX:
+		return window_step(en, r, o);
+	case CORRELATION_TEMPORAL:
+	case CORRELATION_TEMPORAL_ORDERED:
+		return temporal_step(en, r, o);
+	case CORRELATION_SUSTAINED:
+		return sustained_step(en, r, o);
+	case CORRELATION_CONCURRENT:
+		return concurrent_step(en, r, o);
+	}
+	return false;
+}
+
+static void detection_fired(struct engine *en, const struct rule *r, struct occurrence *o)
+{
+	if (!r->alerts)
+		return;
+	struct cell *c = cell_get(en, r->index, SPAN(""));
+	c->expires_ns = en->now_ns;
+	incident_hold(en, c, o, 1);
+	cell_schedule(en, c);
+}
+
+void correlate(struct engine *en, struct occurrence *o)
+{
+	uint32_t n_words = (en->rules->n_rules + 63) / 64;
+
+	for (uint32_t w = 0; w < n_words; w++) {
+		uint64_t done = 0, todo;
+		while ((todo = (en->fired[w] | en->dirty[w]) & ~done)) {
+			uint32_t index = w * 64 + (uint32_t)__builtin_ctzll(todo);
+			const struct rule *r = &en->rules->rules[index];
+			bool fires = bit_test(en->fired, index);
+			done |= UINT64_C(1) << (index % 64);
+			if (r->kind == RULE_DETECTION) {
+				if (fires)
+					detection_fired(en, r, o);
+			} else if (bit_test(en->dirty, index) && !fires) {
+				fires = correlation_step(en, r, o);
+				if (fires)
+					bit_set(en->fired, index);
+			}
+			if (fires)
+				for (uint32_t i = 0; i < en->states[index].n_parents; i++)
+					bit_set(en->dirty, en->states[index].parents[i]);
+		}
+	}
+	memset(en->fired, 0, n_words * sizeof *en->fired);
+	memset(en->dirty, 0, n_words * sizeof *en->dirty);
+}

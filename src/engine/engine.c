@@ -1,0 +1,395 @@
+/*
+ * The engine's loop: deadlines that are due before an event, the event, and what rules about incidents make of
+ * the state changes. Each of them is one step; a step ends before the next begins.
+ */
+#include "engine/state.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define QUEUE_DEPTH_LIMIT 16 /* incidents about incidents about …: rules cannot be cyclic, this is for our own bugs */
+
+struct change_event {
+	struct change_event *next;
+	const struct rule *rule; /* whose incident changed */
+	unsigned depth;
+	int64_t time_ns;
+	struct kept *kept;
+};
+
+static const struct source incident_source_plan = {
+	.name = "incident", .format = FORMAT_INCIDENT, .rank = UINT32_MAX, .product = "gastown", .service = "incident",
+};
+
+/* ---- occurrences ---- */
+
+struct kept *occurrence_keep(struct occurrence *o)
+{
+	if (!o->kept)
+		o->kept = kept_new(o->event);
+	return o->kept;
+}
+
+struct span occurrence_field(const struct occurrence *o, field_id f)
+{
+	if (!o->event)
+		return kept_field(o->kept, f);
+	const struct value *v = event_first(o->event, f);
+	if (v)
+		return v->kind == VALUE_NULL ? span_of(NULL, 0) : v->text;
+	if (f == FIELD_SOURCE && o->event->source)
+		return span_from_string(o->event->source->name);
+	return span_of(NULL, 0);
+}
+
+/* ---- life ---- */
+
+static uint32_t *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *ret_n)
+{
+	uint32_t *list = NULL, n = 0, cap = 0;
+
+	for (uint32_t i = rule + 1; i < rs->n_rules; i++) {
+		const struct correlation *k = rs->rules[i].correlation;
+		for (uint32_t j = 0; k && j < k->n_inputs; j++)
+			if (k->inputs[j].rule == rule) {
+				ARRAY_GROW(list, n, cap);
+				list[n++] = i;
+				break;
+			}
+	}
+	*ret_n = n;
+	return list;
+}
+
+static bool has_or(const struct presence *p)
+{
+	if (!p)
+		return false;
+	if (p->op == PRESENCE_OR)
+		return true;
+	for (uint32_t i = 0; i < p->n_children; i++)
+		if (has_or(p->children[i]))
+			return true;
+	return false;
+}
+
+struct engine *engine_new(const struct ruleset *rs, const struct engine_options *o, engine_sink *sink,
+			  engine_notice *notice, void *context)
+{
+	struct engine *en = xcalloc(1, sizeof *en);
+	uint32_t n_words = (rs->n_rules + 63) / 64;
+	bool about_incidents = false;
+
+	en->rules = rs;
+	if (o)
+		en->options = *o;
+	if (!en->options.max_keys)
+		en->options.max_keys = KEYS_DEFAULT;
+	en->sink = sink;
+	en->notice = notice;
+	en->context = context;
+	en->now_ns = TIME_NONE;
+	en->states = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *en->states);
+	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
+	en->dirty = xcalloc(n_words ? n_words : 1, sizeof *en->dirty);
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		struct rule_state *s = &en->states[i];
+		const struct correlation *k = rs->rules[i].correlation;
+		s->parents = parents_of(rs, i, &s->n_parents);
+		s->keeps = rs->rules[i].alerts;
+		s->n_tops = s->keeps ? rs->n_top_fields : 0;
+		s->entry_size = (uint32_t)((sizeof(struct entry) + s->n_tops * sizeof(string_id) + 7) & ~(size_t)7);
+		s->needs_all = k && !k->n_bounds && !has_or(k->presence);
+		about_incidents |= rs->rules[i].about_incidents;
+	}
+	en->incident_source = incident_source_plan;
+	en->queue_tail = &en->queue_head;
+	if (about_incidents) {
+		struct diag_list diags = DIAG_LIST_INIT;
+		en->incident_matcher = matcher_new(rs, &en->incident_source, &diags);
+		diag_list_release(&diags);
+		en->incident_matched = xcalloc(rs->n_rules, sizeof *en->incident_matched);
+		event_init(&en->incident_event, field_count(&rs->fields));
+	}
+	engine_source_present(en, &en->incident_source);
+	return en;
+}
+
+void engine_free(struct engine *en)
+{
+	if (!en)
+		return;
+	table_release(en);
+	while (en->queue_head) {
+		struct change_event *q = en->queue_head;
+		en->queue_head = q->next;
+		kept_unref(q->kept);
+		free(q);
+	}
+	for (uint32_t i = 0; i < en->rules->n_rules; i++)
+		free((void *)(uintptr_t)en->states[i].parents);
+	for (uint32_t i = 0; i < en->n_seen; i++) {
+		free(en->seen[i].sustained);
+		free(en->seen[i].concurrent);
+	}
+	free(en->seen);
+	free(en->states);
+	free(en->fired);
+	free(en->dirty);
+	strings_release(&en->strings);
+	map_release(&en->names);
+	buffer_release(&en->key);
+	arena_release(&en->scratch);
+	if (en->incident_matcher) {
+		matcher_free(en->incident_matcher);
+		event_release(&en->incident_event);
+		free(en->incident_matched);
+	}
+	free(en);
+}
+
+/* ---- sources ---- */
+
+/* Is a log among the inputs in which the rule's events would stand? */
+static bool rule_observed(const struct engine *en, uint32_t rule)
+{
+	const struct rule *r = &en->rules->rules[rule];
+
+	if (r->kind == RULE_DETECTION) {
+		for (uint32_t i = 0; i < en->n_seen; i++)
+			if (rule_applies(r, en->seen[i].source))
+				return true;
+		return false;
+	}
+	for (uint32_t i = 0; i < r->correlation->n_inputs; i++)
+		if (rule_observed(en, r->correlation->inputs[i].rule))
+			return true;
+	return false;
+}
+
+void engine_source_present(struct engine *en, const struct source *s)
+{
+	const struct ruleset *rs = en->rules;
+	uint32_t cap_s = 0, cap_c = 0;
+
+	for (uint32_t i = 0; i < en->n_seen; i++)
+		if (en->seen[i].source == s)
+			return;
+	ARRAY_GROW(en->seen, en->n_seen, en->cap_seen);
+	struct seen_source *seen = &en->seen[en->n_seen++];
+	*seen = (struct seen_source){ .source = s };
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		const struct correlation *k = rs->rules[i].correlation;
+		if (!k || (k->type != CORRELATION_SUSTAINED && k->type != CORRELATION_CONCURRENT))
+			continue;
+		bool looks = false;
+		for (uint32_t j = 0; j < k->n_inputs; j++) {
+			const struct rule *input = &rs->rules[k->inputs[j].rule];
+			looks |= input->kind == RULE_DETECTION && rule_applies(input, s);
+		}
+		if (looks && k->type == CORRELATION_SUSTAINED) {
+			ARRAY_GROW(seen->sustained, seen->n_sustained, cap_s);
+			seen->sustained[seen->n_sustained++] = i;
+		} else if (looks) {
+			ARRAY_GROW(seen->concurrent, seen->n_concurrent, cap_c);
+			seen->concurrent[seen->n_concurrent++] = i;
+		}
+	}
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		const struct correlation *k = rs->rules[i].correlation;
+		if (!k || !k->has_negation)
+			continue;
+		bool all = true;
+		for (uint32_t j = 0; j < k->n_inputs; j++)
+			if (k->inputs[j].negated)
+				all &= rule_observed(en, k->inputs[j].rule);
+		en->states[i].observed_present = all;
+	}
+}
+
+const struct seen_source *seen_source_find(const struct engine *en, const struct source *s)
+{
+	for (uint32_t i = 0; i < en->n_seen; i++)
+		if (en->seen[i].source == s)
+			return &en->seen[i];
+	return NULL;
+}
+
+bool engine_observes(const struct engine *en, const struct source *s)
+{
+	const struct seen_source *seen = seen_source_find(en, s);
+	return seen && seen->n_sustained > 0;
+}
+
+/* ---- rules about incidents ---- */
+
+static void queue_field(struct event *e, const struct field_table *t, struct span name, struct span value)
+{
+	event_set(e, field_find(t, name), value, VALUE_STRING);
+}
+
+void incident_event_queue(struct engine *en, const struct change *c)
+{
+	if (!en->incident_matcher || en->queue_depth >= QUEUE_DEPTH_LIMIT)
+		return;
+	struct event *e = &en->incident_event;
+	struct buffer raw = BUFFER_INIT;
+
+	event_reset(e);
+	e->time_ns = c->time_ns;
+	e->source = &en->incident_source;
+	e->snapshot_ns = TIME_NONE;
+	e->origin = (struct origin){ .file = "" };
+	for (size_t i = 0; i < c->n_key; i++)
+		queue_field(e, &en->rules->fields, c->key[i].name, c->key[i].value);
+	event_set(e, FIELD_TYPE, SPAN("incident"), VALUE_STRING);
+	event_set(e, FIELD_RULE, span_from_string(c->rule->name), VALUE_STRING);
+	event_set(e, FIELD_STATE, span_from_string(incident_state_name(c->state)), VALUE_STRING);
+	event_set(e, FIELD_LEVEL, span_from_string(level_name(c->rule->level)), VALUE_STRING);
+	event_set(e, FIELD_TITLE, span_from_string(c->rule->title), VALUE_STRING);
+	event_set(e, FIELD_ID, span_from_string(c->id), VALUE_STRING);
+	event_set(e, FIELD_SUMMARY, c->summary, VALUE_STRING);
+	event_set(e, FIELD_MESSAGE, c->summary, VALUE_STRING);
+	event_add_integer(e, FIELD_COUNT, (int64_t)c->count);
+	buffer_printf(&raw, "%s %s %s: ", incident_state_name(c->state), c->rule->name, c->id);
+	buffer_append_span(&raw, c->summary);
+	e->raw = buffer_span(&raw);
+
+	struct change_event *q = xcalloc(1, sizeof *q);
+	q->rule = c->rule;
+	q->depth = en->queue_depth + 1;
+	q->time_ns = c->time_ns;
+	q->kept = kept_new(e);
+	*en->queue_tail = q;
+	en->queue_tail = &q->next;
+	buffer_release(&raw);
+}
+
+/* Shows the queued state changes to the rules about incidents, one step each, in order. */
+static void queue_drain(struct engine *en)
+{
+	while (en->queue_head) {
+		struct change_event *q = en->queue_head;
+		struct event *e = &en->incident_event;
+		en->queue_head = q->next;
+		if (!en->queue_head)
+			en->queue_tail = &en->queue_head;
+
+		event_reset(e);
+		e->kind = EVENT_LOG;
+		e->time_ns = q->time_ns;
+		e->source = &en->incident_source;
+		e->snapshot_ns = TIME_NONE;
+		e->origin = (struct origin){ .file = "" };
+		e->raw = q->kept->evidence.text;
+		for (uint32_t i = 0; i < q->kept->n_fields; i++)
+			event_add(e, q->kept->fields[i].field,
+				  span_of(q->kept->bytes + q->kept->fields[i].offset, q->kept->fields[i].len), VALUE_STRING);
+		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);
+		if (n || engine_observes(en, &en->incident_source)) {
+			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = en->next_step++ };
+			for (size_t i = 0; i < n; i++)
+				if (rule_sees_incidents(&en->rules->rules[en->incident_matched[i]], q->rule))
+					bit_set(en->fired, en->incident_matched[i]);
+			const struct seen_source *seen = seen_source_find(en, &en->incident_source);
+			for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
+				bit_set(en->dirty, seen->sustained[i]);
+			en->queue_depth = q->depth;
+			correlate(en, &o);
+			en->queue_depth = 0;
+			kept_unref(o.kept);
+		}
+		kept_unref(q->kept);
+		free(q);
+	}
+	arena_reset(&en->scratch);
+}
+
+/* ---- time ---- */
+
+static void deadlines_run(struct engine *en, int64_t time_ns)
+{
+	struct cell *c;
+
+	while ((c = cell_due(en, time_ns))) {
+		int64_t due = cell_deadline(c);
+		if (due > en->now_ns)
+			en->now_ns = due;
+		if (c->pending_ns != TIME_NONE && c->pending_ns <= due) {
+			absence_due(en, c);
+		} else if (c->incident) {
+			incident_resolve(en, c);
+			cell_schedule(en, c);
+		} else {
+			cell_free(en, c);
+		}
+		queue_drain(en);
+	}
+}
+
+void engine_advance(struct engine *en, int64_t time_ns)
+{
+	deadlines_run(en, time_ns);
+	if (time_ns > en->now_ns)
+		en->now_ns = time_ns;
+}
+
+void engine_event(struct engine *en, const struct event *e, int64_t order_ns, const uint32_t *matched, size_t n_matched)
+{
+	engine_advance(en, order_ns);
+	en->stats.events++;
+	if (e->time_ns < order_ns)
+		en->stats.late++;
+	if (e->kind == EVENT_SNAPSHOT_END) {
+		snapshot_end(en, e);
+	} else {
+		struct occurrence o = { .event = e, .time_ns = e->time_ns, .step = en->next_step++ };
+		const struct seen_source *seen = seen_source_find(en, e->source);
+		for (size_t i = 0; i < n_matched; i++)
+			bit_set(en->fired, matched[i]);
+		for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
+			bit_set(en->dirty, seen->sustained[i]);
+		correlate(en, &o);
+		kept_unref(o.kept);
+	}
+	queue_drain(en);
+}
+
+void engine_finish(struct engine *en)
+{
+	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
+		uint64_t n = 0;
+		for (const struct cell *c = en->states[i].oldest; c; c = c->newer)
+			n += c->pending_ns != TIME_NONE;
+		en->stats.undetermined += n;
+		if (!n || !en->rules->rules[i].alerts || !en->notice)
+			continue;
+		struct buffer text = BUFFER_INIT;
+		buffer_printf(&text, "undetermined: the input ends before its deadline (%" PRIu64 " waiting); "
+				     "--until TIME lets time run on", n);
+		en->notice(en->context, &en->rules->rules[i], en->now_ns, buffer_string(&text));
+		buffer_release(&text);
+	}
+}
+
+int64_t engine_next_deadline(const struct engine *en)
+{
+	return en->n_heap && en->heap[0].deadline_ns != INT64_MAX ? en->heap[0].deadline_ns : TIME_NONE;
+}
+
+int64_t engine_now(const struct engine *en)
+{
+	return en->now_ns;
+}
+
+const struct engine_stats *engine_stats(const struct engine *en)
+{
+	return &en->stats;
+}
+
+uint64_t engine_open_incidents(const struct engine *en)
+{
+	return en->n_open;
+}

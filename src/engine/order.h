@@ -1,0 +1,35 @@
+/*
+ * order.h: events of several streams in one order that depends on nothing but the events:
+ * (order time, rank of the source, name of the stream, place in the stream).
+ *
+ * The order time of an event is its stamp, or, when the stream has already given a stamp more than `lateness` newer,
+ * that newest stamp − lateness. So a stream's order times never fall more than lateness behind its newest stamp, and everything
+ * before (the least of the streams' newest stamps) − lateness can be let go: nothing will come in front of it.
+ */
+#ifndef TOCSIN_ENGINE_ORDER_H
+#define TOCSIN_ENGINE_ORDER_H
+
+#include "record/event.h"
+
+struct held_event;
+struct order {
+	struct held_event **heap;
+	size_t n, cap;
+	struct held_event *free_list; /* memory of released ones, for reuse */
+	uint64_t peak;
+};
+
+void order_release(struct order *o);
+
+/* Keeps a copy of the event with what it matched. stream_name: borrowed for the run. sequence: place in its stream. */
+void order_push(struct order *o, const struct event *e, int64_t order_ns, const char *stream_name, uint64_t sequence,
+		const uint32_t *matched, size_t n_matched);
+/* Order time of the first one; TIME_NONE when empty. */
+int64_t order_first(const struct order *o);
+/*
+ * Takes the first one out, into *e (reset by the callee; strings valid until the next push or pop). Returns its order time; matched
+ * and n_matched point to what it matched.
+ */
+int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched, size_t *ret_n_matched);
+
+#endif

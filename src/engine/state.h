@@ -1,0 +1,223 @@
+/*
+ * state.h: the engine's state, for the files of engine/ only.
+ *
+ *	ruleset (plan, const)        engine (state)
+ *	  rule ───────────────────── rule_state ── cells by age ── cell (one rule, one key)
+ *	                                                            ├─ window: entries in time order
+ *	                                                            ├─ slots: last time of each input (temporal)
+ *	                                                            ├─ held: observations (sustained, concurrent)
+ *	                                                            ├─ pending: an absence that is waited for
+ *	                                                            └─ incident: while one is open
+ *
+ * Invariants: a cell has a deadline, always; the heap holds every cell once. What is in a window, slot or
+ * tally counts references to strings and kept events.
+ */
+#ifndef TOCSIN_ENGINE_STATE_H
+#define TOCSIN_ENGINE_STATE_H
+
+#include "engine/engine.h"
+#include "engine/kept.h"
+#include "engine/tally.h"
+
+#define KEYS_DEFAULT 100000
+#define WINDOW_LIMIT 100000      /* entries of one key's window: the oldest go first, counted */
+#define TALLY_LIMIT 1000         /* distinct values counted of one top field of one incident */
+#define STALE_NS (24 * 3600 * NS_PER_SECOND) /* an observed key that is not seen again for so long is forgotten */
+
+/*
+ * What happens now: an event with the detections it matched, or a deadline that came due with the event that once
+ * started it. Exactly one of event and kept is set at first; occurrence_keep() makes the copy when it is needed.
+ */
+struct occurrence {
+	const struct event *event;
+	struct kept *kept;   /* borrowed where it came with a deadline, else owned by the occurrence */
+	int64_t time_ns;     /* stamp of the event, or the deadline */
+	uint64_t step;       /* unique number: an event is counted once by a window */
+};
+
+/* One event in a window. Followed in memory by rule_state.n_tops string ids. */
+struct entry {
+	int64_t time_ns;
+	double number;       /* value_sum … */
+	struct kept *kept;   /* NULL: only counted */
+	string_id value;     /* value_count */
+	uint32_t padding;
+	string_id tops[];
+};
+
+struct window {
+	char *ring;          /* cap entries of rule_state.entry_size bytes */
+	uint32_t head, n, cap;
+	struct tally distinct; /* value_count */
+	double sum;            /* value_sum, value_avg */
+};
+
+/* An input of a temporal correlation. */
+struct slot {
+	int64_t time_ns;     /* newest; TIME_NONE: never */
+	int64_t start_ns;    /* ordered: the latest start of a chain that ends here; TIME_NONE: no chain */
+	struct kept *kept;
+};
+
+struct held {
+	int64_t last_ns;     /* newest observation that held; TIME_NONE: none */
+	int64_t accrued_ns;  /* sustained */
+	int64_t snapshot_ns; /* concurrent: the snapshot that is counted */
+	uint32_t stream;     /* which stream observes the key */
+};
+
+struct top_tally {
+	struct tally tally;
+	uint64_t others;     /* events whose value was not counted: TALLY_LIMIT */
+};
+
+struct incident {
+	char *id;
+	int64_t opened_ns, first_ns, last_ns, emitted_ns;
+	int64_t resolve_ns;  /* when it resolves unless evidence goes on; INT64_MAX: not by time */
+	uint64_t count;
+	double value;
+	struct kept *evidence[EVIDENCE_LIMIT]; /* ring, oldest at evidence_head */
+	uint32_t evidence_head, n_evidence;
+	uint64_t evidence_dropped;
+	struct top_tally *tops; /* rule_state.n_tops */
+};
+
+struct cell {
+	struct cell *hash_next;
+	struct cell *older, *newer; /* of the same rule, by last use */
+	uint64_t hash, seq;         /* seq: order of creation */
+	uint64_t last_step;
+	uint32_t rule;
+	uint32_t key_len;
+	char *key;                  /* per group-by value: 4 bytes of length, bytes */
+	uint32_t heap_index;
+	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
+	struct window window;
+	struct slot *slots;         /* temporal: one an input */
+	struct held held;
+	int64_t pending_ns;         /* deadline of the absence waited for; TIME_NONE: none */
+	int64_t trigger_ns;
+	struct kept *trigger;
+	struct incident *incident;
+};
+
+struct rule_state {
+	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
+	struct cell *oldest, *newest;
+	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
+	uint32_t entry_size;
+	bool keeps;                 /* entries keep their events: it alerts */
+	const uint32_t *parents;    /* correlations that take it as an input, ascending */
+	uint32_t n_parents;
+	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
+	bool observed_present;      /* a source of every negated input is among the inputs */
+};
+
+struct heap_item {
+	int64_t deadline_ns;        /* may be earlier than the cell's real one: put right when it comes up */
+	struct cell *cell;
+};
+
+/* A source that is read, and the rules that look at all its events or at its snapshots. */
+struct seen_source {
+	const struct source *source;
+	uint32_t *sustained, *concurrent;
+	uint32_t n_sustained, n_concurrent;
+};
+
+struct change_event;            /* a state change waiting to be seen by rules about incidents */
+
+struct engine {
+	const struct ruleset *rules;
+	struct engine_options options;
+	engine_sink *sink;
+	engine_notice *notice;
+	void *context;
+
+	int64_t now_ns;
+	uint64_t next_seq, next_step;
+	struct rule_state *states;   /* by rule */
+	uint32_t *parent_pool;
+	struct cell **table;
+	uint32_t n_table, n_cells;
+	uint64_t n_open;             /* open incidents */
+	struct heap_item *heap;
+	uint32_t n_heap, cap_heap;
+	struct strings strings;
+	struct map names;            /* source and file names of restored evidence */
+	struct seen_source *seen;    /* the sources among the inputs */
+	uint32_t n_seen, cap_seen;
+
+	uint64_t *fired;             /* bit per rule: it fired in this step */
+	uint64_t *dirty;             /* bit per rule: an input of it fired */
+	struct buffer key;           /* scratch */
+	struct arena scratch;        /* of one state change */
+
+	struct source incident_source;
+	struct matcher *incident_matcher; /* NULL: no rule is about incidents */
+	uint32_t *incident_matched;
+	struct event incident_event;
+	struct change_event *queue_head, **queue_tail;
+	unsigned queue_depth;
+
+	struct engine_stats stats;
+};
+
+/* --- table.c: cells by key, by age, by deadline --- */
+struct cell *cell_find(struct engine *en, uint32_t rule, struct span key);
+/* Finds or makes it; at the cap the stalest cell of the rule gives way. Moves it to the newest end. */
+struct cell *cell_get(struct engine *en, uint32_t rule, struct span key);
+void cell_free(struct engine *en, struct cell *c);
+/* To be called after anything that may bring the cell's deadline nearer. */
+void cell_schedule(struct engine *en, struct cell *c);
+int64_t cell_deadline(const struct cell *c);
+/* The next cell whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. */
+struct cell *cell_due(struct engine *en, int64_t time_ns);
+void table_release(struct engine *en);
+/* Builds the key of group-by values in en->key; false when one is absent or empty. */
+bool key_build(struct engine *en, const field_id *fields, uint32_t n, const struct occurrence *o);
+struct span key_value(const struct cell *c, uint32_t index);
+
+/* --- window.c --- */
+struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i);
+/* Adds in time order (at the end unless it came late). */
+void window_add(struct engine *en, struct cell *c, const struct occurrence *o, double number, struct span value, struct kept *kept);
+/* Drops what is not in (now − W, now]. */
+void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns);
+void window_release(struct engine *en, struct cell *c);
+/* The correlation's value over what is in the window. */
+double window_value(const struct engine *en, const struct cell *c, const struct correlation *k);
+
+/* --- correlate.c --- */
+/* Runs everything that follows from the rules that fired (bits in en->fired), in order of rule index. */
+void correlate(struct engine *en, struct occurrence *o);
+/* The rules whose bits are set in en->dirty are run too: sustained ones see every event of their sources. */
+void snapshot_end(struct engine *en, const struct event *e);
+/* What was waited for did not come: judge the absence. */
+void absence_due(struct engine *en, struct cell *c);
+bool bounds_hold(const struct correlation *k, double value);
+
+/* For loading: an entry at the end, empty but for its references, which the caller sets. */
+struct entry *window_append(struct engine *en, struct cell *c);
+
+/* --- incident.c --- */
+/* The cell's condition holds at this occurrence: opens, or goes on. */
+void incident_hold(struct engine *en, struct cell *c, struct occurrence *o, double value);
+/* An event belongs to an open incident though the condition does not hold now. */
+void incident_evidence(struct engine *en, struct cell *c, struct occurrence *o, double value);
+void incident_resolve(struct engine *en, struct cell *c);
+void incident_free(struct engine *en, struct cell *c);
+/* An empty incident in the cell: for opening and loading. */
+struct incident *incident_new(struct engine *en, struct cell *c);
+
+/* --- engine.c --- */
+const struct seen_source *seen_source_find(const struct engine *en, const struct source *s);
+struct kept *occurrence_keep(struct occurrence *o);
+struct span occurrence_field(const struct occurrence *o, field_id f);
+void incident_event_queue(struct engine *en, const struct change *c);
+
+static inline void bit_set(uint64_t *bits, uint32_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
+static inline bool bit_test(const uint64_t *bits, uint32_t i) { return bits[i / 64] >> (i % 64) & 1; }
+
+#endif

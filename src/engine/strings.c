@@ -1,0 +1,128 @@
+/*
+ * The pool of interned strings: an open-addressing table of ids over an array of
+ * counted entries. Ids are reused, so nothing that leaves the engine may depend on their values.
+ */
+#include "engine/strings.h"
+
+#include "base/map.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+#define STRING_LIMIT 1024
+
+struct string_entry {
+	uint64_t hash;
+	uint32_t refs, len;
+	char text[];
+};
+
+void strings_release(struct strings *t)
+{
+	for (uint32_t i = 0; i < t->n_ids; i++)
+		free(t->by_id[i]);
+	free(t->by_id);
+	free(t->free_ids);
+	free(t->slots);
+	*t = (struct strings){ 0 };
+}
+
+static void slot_insert(struct strings *t, string_id id)
+{
+	uint32_t mask = t->n_slots - 1;
+	uint32_t i = (uint32_t)t->by_id[id]->hash & mask;
+
+	while (t->slots[i])
+		i = (i + 1) & mask;
+	t->slots[i] = id;
+}
+
+static void grow_slots(struct strings *t)
+{
+	free(t->slots);
+	t->n_slots = t->n_slots ? t->n_slots * 2 : 64;
+	t->slots = xcalloc(t->n_slots, sizeof *t->slots);
+	for (string_id id = 1; id < t->n_ids; id++)
+		if (t->by_id[id])
+			slot_insert(t, id);
+}
+
+string_id strings_get(struct strings *t, struct span s)
+{
+	if (s.len > STRING_LIMIT)
+		s.len = STRING_LIMIT;
+	if ((t->n_used + 1) * 4 > t->n_slots * 3)
+		grow_slots(t);
+
+	uint64_t hash = hash_bytes(s.ptr, s.len, 0);
+	uint32_t mask = t->n_slots - 1;
+	uint32_t i = (uint32_t)hash & mask;
+	for (; t->slots[i]; i = (i + 1) & mask) {
+		struct string_entry *e = t->by_id[t->slots[i]];
+		if (e->hash == hash && span_equal(span_of(e->text, e->len), s)) {
+			e->refs++;
+			return t->slots[i];
+		}
+	}
+
+	string_id id;
+	if (t->n_free) {
+		id = t->free_ids[--t->n_free];
+	} else {
+		if (t->n_ids == 0) { /* number 0 stays unused */
+			ARRAY_GROW(t->by_id, t->n_ids, t->cap_ids);
+			t->by_id[t->n_ids++] = NULL;
+		}
+		ARRAY_GROW(t->by_id, t->n_ids, t->cap_ids);
+		id = t->n_ids++;
+	}
+	struct string_entry *e = xmalloc(sizeof *e + s.len);
+	e->hash = hash;
+	e->refs = 1;
+	e->len = (uint32_t)s.len;
+	if (s.len)
+		memcpy(e->text, s.ptr, s.len);
+	t->by_id[id] = e;
+	t->slots[i] = id;
+	t->n_used++;
+	return id;
+}
+
+void strings_ref(struct strings *t, string_id id)
+{
+	if (id)
+		t->by_id[id]->refs++;
+}
+
+void strings_unref(struct strings *t, string_id id)
+{
+	if (!id || --t->by_id[id]->refs)
+		return;
+
+	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
+	uint32_t mask = t->n_slots - 1;
+	uint32_t i = (uint32_t)t->by_id[id]->hash & mask;
+	while (t->slots[i] != id)
+		i = (i + 1) & mask;
+	for (uint32_t j = i;;) {
+		j = (j + 1) & mask;
+		if (!t->slots[j])
+			break;
+		uint32_t home = (uint32_t)t->by_id[t->slots[j]]->hash & mask;
+		if (((j - home) & mask) >= ((j - i) & mask)) {
+			t->slots[i] = t->slots[j];
+			i = j;
+		}
+	}
+	t->slots[i] = 0;
+	t->n_used--;
+	free(t->by_id[id]);
+	t->by_id[id] = NULL;
+	ARRAY_GROW(t->free_ids, t->n_free, t->cap_free);
+	t->free_ids[t->n_free++] = id;
+}
+
+struct span strings_text(const struct strings *t, string_id id)
+{
+	return id ? span_of(t->by_id[id]->text, t->by_id[id]->len) : SPAN("");
+}

@@ -1,0 +1,30 @@
+/*
+ * strings.h: byte strings as small numbers, counted by reference, so that windows and tallies
+ * hold 4 bytes instead of a name. Number 0 is "no string".
+ */
+#ifndef TOCSIN_ENGINE_STRINGS_H
+#define TOCSIN_ENGINE_STRINGS_H
+
+#include "base/span.h"
+#include <stdint.h>
+
+typedef uint32_t string_id;
+
+struct string_entry;
+struct strings {
+	struct string_entry **by_id; /* [id]; NULL: free */
+	uint32_t n_ids, cap_ids;
+	string_id *free_ids;
+	uint32_t n_free, cap_free;
+	string_id *slots;
+	uint32_t n_slots, n_used;
+};
+
+void strings_release(struct strings *t);
+/* Adds a reference; strings longer than 1 KiB are cut. */
+string_id strings_get(struct strings *t, struct span s);
+void strings_ref(struct strings *t, string_id id);
+void strings_unref(struct strings *t, string_id id);
+struct span strings_text(const struct strings *t, string_id id);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * Keyed state: one hash table of cells over all rules; per rule a list by last use (whose old end is evicted
+ * at the cap); one heap of deadlines. The heap is lazy: a deadline that moves away stays where it is until it
+ * comes up, one that comes nearer is moved at once. Order among equal deadlines is rule, then age.
+ */
+#include "engine/state.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+/* ---- heap ---- */
+
+static bool heap_before(const struct heap_item *a, const struct heap_item *b)
+{
+	if (a->deadline_ns != b->deadline_ns)
+		return a->deadline_ns < b->deadline_ns;
+	if (a->cell->rule != b->cell->rule)
+		return a->cell->rule < b->cell->rule;
+	return a->cell->seq < b->cell->seq;
+}
+
+static void heap_put(struct engine *en, uint32_t i, struct heap_item item)
+{
+	en->heap[i] = item;
+	item.cell->heap_index = i;
+}
+
+static void heap_up(struct engine *en, uint32_t i)
+{
+	struct heap_item item = en->heap[i];
+
+	while (i > 0 && heap_before(&item, &en->heap[(i - 1) / 2])) {
+		heap_put(en, i, en->heap[(i - 1) / 2]);
+		i = (i - 1) / 2;
+	}
+	heap_put(en, i, item);
+}
+
+static void heap_down(struct engine *en, uint32_t i)
+{
+	struct heap_item item = en->heap[i];
+
+	for (;;) {
+		uint32_t child = 2 * i + 1;
+		if (child >= en->n_heap)
+			break;
+		if (child + 1 < en->n_heap && heap_before(&en->heap[child + 1], &en->heap[child]))
+			child++;
+		if (!heap_before(&en->heap[child], &item))
+			break;
+		heap_put(en, i, en->heap[child]);
+		i = child;
+	}
+	heap_put(en, i, item);
+}
+
+static void heap_remove(struct engine *en, uint32_t i)
+{
+	struct heap_item last = en->heap[--en->n_heap];
+
+	if (i == en->n_heap)
+		return;
+	heap_put(en, i, last);
+	heap_up(en, i);
+	heap_down(en, last.cell->heap_index);
+}
+
+int64_t cell_deadline(const struct cell *c)
+{
+	int64_t d = c->expires_ns;
+
+	if (c->incident || c->pending_ns != TIME_NONE) {
+		d = INT64_MAX;
+		if (c->incident)
+			d = c->incident->resolve_ns;
+		if (c->pending_ns != TIME_NONE && c->pending_ns < d)
+			d = c->pending_ns;
+		/* An incident that nothing resolves by time still ends when its key is never seen again. */
+		if (d == INT64_MAX)
+			d = c->expires_ns;
+	}
+	return d;
+}
+
+void cell_schedule(struct engine *en, struct cell *c)
+{
+	int64_t d = cell_deadline(c);
+
+	if (d < en->heap[c->heap_index].deadline_ns) {
+		en->heap[c->heap_index].deadline_ns = d;
+		heap_up(en, c->heap_index);
+	}
+}
+
+struct cell *cell_due(struct engine *en, int64_t time_ns)
+{
+	while (en->n_heap && en->heap[0].deadline_ns <= time_ns) {
+		struct cell *c = en->heap[0].cell;
+		int64_t d = cell_deadline(c);
+		if (d == en->heap[0].deadline_ns)
+			return c;
+		en->heap[0].deadline_ns = d;
+		heap_down(en, 0);
+	}
+	return NULL;
+}
+
+/* ---- list by last use ---- */
+
+static void list_unlink(struct rule_state *s, struct cell *c)
+{
+	*(c->older ? &c->older->newer : &s->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &s->newest) = c->older;
+}
+
+static void list_append(struct rule_state *s, struct cell *c)
+{
+	c->older = s->newest;
+	c->newer = NULL;
+	*(s->newest ? &s->newest->newer : &s->oldest) = c;
+	s->newest = c;
+}
+
+/* ---- hash table ---- */
+
+static void table_grow(struct engine *en)
+{
+	uint32_t n = en->n_table ? en->n_table * 2 : 64;
+	struct cell **table = xcalloc(n, sizeof *table);
+
+	for (uint32_t i = 0; i < en->n_table; i++)
+		for (struct cell *c = en->table[i], *next; c; c = next) {
+			next = c->hash_next;
+			c->hash_next = table[c->hash & (n - 1)];
+			table[c->hash & (n - 1)] = c;
+		}
+	free(en->table);
+	en->table = table;
+	en->n_table = n;
+}
+
+struct cell *cell_find(struct engine *en, uint32_t rule, struct span key)
+{
+	if (!en->n_table)
+		return NULL;
+	uint64_t hash = hash_bytes(key.ptr, key.len, rule);
+	for (struct cell *c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
+		if (c->hash == hash && c->rule == rule && span_equal(span_of(c->key, c->key_len), key))
+			return c;
+	return NULL;
+}
+
+/* The stalest cell without an open incident; the stalest of all when every one has one. */
+static void evict(struct engine *en, struct rule_state *s)
+{
+	struct cell *victim = s->oldest;
+
+	for (unsigned looked = 0; victim && victim->incident && looked < 64; looked++)
+		victim = victim->newer;
+	if (!victim || victim->incident)
+		victim = s->oldest;
+	if (victim->incident)
+		incident_resolve(en, victim);
+	cell_free(en, victim);
+	en->stats.evicted++;
+}
+
+struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
+{
+	struct rule_state *s = &en->states[rule];
+	struct cell *c = cell_find(en, rule, key);
+
+	if (c) {
+		if (c != s->newest) {
+			list_unlink(s, c);
+			list_append(s, c);
+		}
+		return c;
+	}
+	if (s->n_cells >= en->options.max_keys)
+		evict(en, s);
+	if (en->n_cells >= en->n_table)
+		table_grow(en);
+
+	c = xcalloc(1, sizeof *c);
+	c->hash = hash_bytes(key.ptr, key.len, rule);
+	c->rule = rule;
+	c->key = xmemdup(key.ptr, key.len);
+	c->key_len = (uint32_t)key.len;
+	c->seq = en->next_seq++;
+	c->expires_ns = INT64_MAX;
+	c->pending_ns = TIME_NONE;
+	c->held.last_ns = TIME_NONE;
+	c->held.snapshot_ns = TIME_NONE;
+	const struct correlation *k = en->rules->rules[rule].correlation;
+	if (k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED)) {
+		c->slots = xcalloc(k->n_inputs, sizeof *c->slots);
+		for (uint32_t i = 0; i < k->n_inputs; i++)
+			c->slots[i].time_ns = c->slots[i].start_ns = TIME_NONE;
+	}
+	c->hash_next = en->table[c->hash & (en->n_table - 1)];
+	en->table[c->hash & (en->n_table - 1)] = c;
+	list_append(s, c);
+	s->n_cells++;
+	en->n_cells++;
+	en->stats.keys = en->n_cells;
+	if (en->n_cells > en->stats.keys_peak)
+		en->stats.keys_peak = en->n_cells;
+	ARRAY_GROW(en->heap, en->n_heap, en->cap_heap);
+	heap_put(en, en->n_heap++, (struct heap_item){ INT64_MAX, c });
+	return c;
+}
+
+void cell_free(struct engine *en, struct cell *c)
+{
+	const struct correlation *k = en->rules->rules[c->rule].correlation;
+	struct cell **at = &en->table[c->hash & (en->n_table - 1)];
+
+	while (*at != c)
+		at = &(*at)->hash_next;
+	*at = c->hash_next;
+	list_unlink(&en->states[c->rule], c);
+	heap_remove(en, c->heap_index);
+	en->states[c->rule].n_cells--;
+	en->stats.keys = --en->n_cells;
+
+	window_release(en, c);
+	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++)
+		kept_unref(c->slots[i].kept);
+	free(c->slots);
+	kept_unref(c->trigger);
+	incident_free(en, c);
+	free(c->key);
+	free(c);
+}
+
+void table_release(struct engine *en)
+{
+	for (uint32_t i = 0; i < en->rules->n_rules; i++)
+		while (en->states[i].oldest)
+			cell_free(en, en->states[i].oldest);
+	free(en->table);
+	free(en->heap);
+}
+
+/* ---- keys ---- */
+
+bool key_build(struct engine *en, const field_id *fields, uint32_t n, const struct occurrence *o)
+{
+	buffer_clear(&en->key);
+	for (uint32_t i = 0; i < n; i++) {
+		struct span v = occurrence_field(o, fields[i]);
+		if (v.len == 0)
+			return false;
+		if (v.len > 4096)
+			v.len = 4096;
+		uint32_t len = (uint32_t)v.len;
+		buffer_append(&en->key, &len, sizeof len);
+		buffer_append_span(&en->key, v);
+	}
+	return true;
+}
+
+struct span key_value(const struct cell *c, uint32_t index)
+{
+	const char *p = c->key;
+	uint32_t len;
+
+	for (;; index--) {
+		memcpy(&len, p, sizeof len);
+		p += sizeof len;
+		if (index == 0)
+			return span_of(p, len);
+		p += len;
+	}
+}

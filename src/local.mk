@@ -1,0 +1,4 @@
+tocsin_SOURCES += \
+	src/main.c \
+	src/options.c src/options.h \
+	src/pipeline.c src/pipeline.h

@@ -1,0 +1,380 @@
+/*
+ * The option table and what reads it. getopt_long does the splitting; messages are made here, so that a misspelt
+ * option gets the nearest one as a hint.
+ */
+#include "options.h"
+
+#include "base/memory.h"
+#include "base/timestamp.h"
+#include "record/decoder.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+enum option_id {
+	OPT_RULES = 'r',
+	OPT_SOURCE = 's',
+	OPT_OUTPUT = 'o',
+	OPT_QUIET = 'q',
+	OPT_HELP = 'h',
+	OPT_VERSION = 'V',
+	OPT_TZ = 256,
+	OPT_LATENESS,
+	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_EXIT_CODE,
+	OPT_STATS,
+	OPT_COLOR,
+	OPT_MAX_KEYS,
+	OPT_MAX_RECORD,
+};
+
+struct option_row {
+	int id;
+	const char *name, *argument; /* argument: NULL for none */
+	const char *help;
+	const char *values;          /* for completion: words, or a kind in brackets */
+	unsigned verbs;              /* bits: 1 << verb */
+};
+
+#define V(v) (1u << (v))
+#define READING (V(VERB_RUN) | V(VERB_FIELDS))
+#define ALL (READING | V(VERB_CHECK) | V(VERB_RULES) | V(VERB_COMPLETION))
+
+static const struct option_row table[] = {
+	{ OPT_RULES, "rules", "PATH", "rule file or folder, repeatable; `default`: the installed ones", "<path>",
+	  V(VERB_RUN) | V(VERB_RULES) | V(VERB_FIELDS) },
+	{ OPT_SOURCE, "source", "NAME", "what standard input is: town events daemon ps …",
+	  "town events daemon overseer guardian ps syslog json text", READING },
+	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) },
+	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps that have none (default: local)", "UTC local", READING },
+	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) },
+	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
+	{ OPT_UNTIL, "until", "TIME", "leave out what is newer, and let time run to there; `now`", "now", READING },
+	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
+	{ OPT_STATS, "stats", NULL, "tell what was read, matched, late, cut, skipped", NULL, READING },
+	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) },
+	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1048576)", NULL, READING },
+	{ OPT_COLOR, "color", "WHEN", "auto, always, never", "auto always never", ALL },
+	{ OPT_QUIET, "quiet", NULL, "no progress, no notices", NULL, READING },
+	{ OPT_HELP, "help", NULL, "this text", NULL, ALL },
+	{ OPT_VERSION, "version", NULL, "the version", NULL, ALL },
+};
+#define TABLE_ROWS (sizeof table / sizeof *table)
+
+struct verb_row {
+	const char *name, *operands, *help;
+};
+static const struct verb_row verbs[VERB_COUNT] = {
+	[VERB_RUN] = { "run", "[INPUT...]", "read logs, tell incidents (the default)" },
+	[VERB_CHECK] = { "check", "[RULES...]", "validate rule files" },
+	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
+	[VERB_RULES] = { "rules", "", "list the loaded rules" },
+	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
+};
+
+const char *verb_name(enum verb v)
+{
+	return verbs[v].name;
+}
+
+static const struct option_row *row_of(int id)
+{
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (table[i].id == id)
+			return &table[i];
+	return NULL;
+}
+
+static void say_unknown(struct diag_list *diags, const char *word)
+{
+	const char *names[TABLE_ROWS + 1];
+	char bare[64];
+
+	snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word, "="), word);
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		names[i] = table[i].name;
+	names[TABLE_ROWS] = NULL;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "unknown option %s", word);
+	const char *near = bare[0] == '-' && bare[1] == '-' ? nearest_word(bare + 2, names) : NULL;
+	if (near)
+		diag_hint(diags, "did you mean --%s?", near);
+	else
+		diag_hint(diags, "tocsin --help lists the options");
+}
+
+static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
+{
+	char *end;
+	errno = 0;
+	unsigned long long v = strtoull(text, &end, 10);
+	if (errno || end == text || *end || text[0] == '-' || v < least || v > most)
+		return false;
+	*ret = v;
+	return true;
+}
+
+static void add_output(struct options *o, const char *text, struct diag_list *diags)
+{
+	static const char *const names[] = { "text", "jsonl", "commands", "gt", NULL };
+	const char *equals = strchr(text, '=');
+	struct span name = span_of(text, equals ? (size_t)(equals - text) : strlen(text));
+	struct output_option out = { EMIT_TEXT, equals ? equals + 1 : NULL };
+
+	if (!emit_format_from_name(name, &out.format)) {
+		char word[32];
+		snprintf(word, sizeof word, "%.*s", (int)name.len, name.ptr);
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "-o %s: unknown output format", text);
+		const char *near = nearest_word(word, names);
+		diag_hint(diags, near ? "did you mean %s?" : "%s", near ? near : "formats are text, jsonl, commands, gt");
+		return;
+	}
+	if (out.path && !*out.path) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "-o %s: no path behind the =", text);
+		return;
+	}
+	o->outputs = xrealloc(o->outputs, (o->n_outputs + 1) * sizeof *o->outputs);
+	o->outputs[o->n_outputs++] = out;
+}
+
+static void add_zone(struct options *o, char *text, struct diag_list *diags)
+{
+	char *equals = strchr(text, '=');
+	struct zone_option z = { NULL, text };
+
+	if (equals) {
+		*equals = 0;
+		z = (struct zone_option){ text, equals + 1 };
+	}
+	if (!zone_get(z.zone)) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--tz: unknown time zone %s", z.zone);
+		diag_hint(diags, "use a name such as Europe/Berlin, America/New_York, UTC or local");
+	}
+	o->zones = xrealloc(o->zones, (o->n_zones + 1) * sizeof *o->zones);
+	o->zones[o->n_zones++] = z;
+}
+
+static void take(struct options *o, const struct option_row *row, char *value, struct diag_list *diags)
+{
+	switch ((enum option_id)row->id) {
+	case OPT_RULES:
+		o->rules = xrealloc(o->rules, (o->n_rules + 1) * sizeof *o->rules);
+		o->rules[o->n_rules++] = value;
+		break;
+	case OPT_SOURCE:
+		o->source = value;
+		break;
+	case OPT_OUTPUT:
+		add_output(o, value, diags);
+		break;
+	case OPT_TZ:
+		add_zone(o, value, diags);
+		break;
+	case OPT_LATENESS:
+		if (!duration_parse(span_from_string(value), &o->lateness_ns) || o->lateness_ns < 0) {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--lateness %s: not a duration", value);
+			diag_hint(diags, "a number and a unit: 500ms, 2s, 1m");
+		}
+		break;
+	case OPT_SINCE:
+		o->since = value;
+		break;
+	case OPT_UNTIL:
+		o->until = value;
+		break;
+	case OPT_EXIT_CODE:
+		o->exit_code = true;
+		break;
+	case OPT_STATS:
+		o->stats = true;
+		break;
+	case OPT_COLOR:
+		if (!strcmp(value, "auto"))
+			o->colour = WHEN_AUTO;
+		else if (!strcmp(value, "always"))
+			o->colour = WHEN_ALWAYS;
+		else if (!strcmp(value, "never"))
+			o->colour = WHEN_NEVER;
+		else
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--color %s: must be auto, always or never", value);
+		break;
+	case OPT_MAX_KEYS:
+		if (!parse_number(value, 1, 100000000, &o->max_keys))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-keys %s: must be a number from 1 to 100000000", value);
+		break;
+	case OPT_MAX_RECORD:
+		if (!parse_number(value, 256, UINT64_C(1) << 28, &o->max_record))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-record %s: must be a number from 256 to 268435456", value);
+		break;
+	case OPT_QUIET:
+		o->quiet = true;
+		break;
+	case OPT_HELP:
+		o->help = true;
+		break;
+	case OPT_VERSION:
+		o->version = true;
+		break;
+	}
+}
+
+bool options_parse(int argc, char **argv, struct options *ret, struct diag_list *diags)
+{
+	struct option longs[TABLE_ROWS + 1];
+	char shorts[2 * TABLE_ROWS + 2] = ":";
+	size_t n_shorts = 1;
+
+	*ret = (struct options){ .verb = VERB_RUN, .lateness_ns = 2 * NS_PER_SECOND, .max_record = RECORD_LIMIT_DEFAULT };
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		longs[i] = (struct option){ table[i].name, table[i].argument ? required_argument : no_argument, NULL, table[i].id };
+		if (table[i].id < 256) {
+			shorts[n_shorts++] = (char)table[i].id;
+			if (table[i].argument)
+				shorts[n_shorts++] = ':';
+		}
+	}
+	shorts[n_shorts] = 0;
+	longs[TABLE_ROWS] = (struct option){ 0 };
+
+	if (argc > 1)
+		for (int v = 0; v < VERB_COUNT; v++)
+			if (!strcmp(argv[1], verbs[v].name)) {
+				ret->verb = (enum verb)v;
+				argc--;
+				argv++;
+				break;
+			}
+
+	opterr = 0;
+	optind = 1;
+	for (;;) {
+		int at = optind;
+		int c = getopt_long(argc, argv, shorts, longs, NULL);
+		if (c == -1)
+			break;
+		if (c == '?') {
+			const char *word = argv[at < argc ? at : argc - 1];
+			char one[3] = { '-', (char)optopt, 0 };
+			say_unknown(diags, optopt && optopt < 256 && word[1] != '-' ? one : word);
+			continue;
+		}
+		if (c == ':') {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option %s needs a value", argv[at < argc ? at : argc - 1]);
+			continue;
+		}
+		const struct option_row *row = row_of(c);
+		if (!(row->verbs & V(ret->verb)))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option --%s is not for `tocsin %s`", row->name, verb_name(ret->verb));
+		take(ret, row, optarg, diags);
+	}
+	ret->words = argv + optind;
+	ret->n_words = (size_t)(argc - optind);
+	if (ret->verb == VERB_RULES && ret->n_words && !ret->help)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "`tocsin rules` takes no input; use -r PATH to name rules");
+	return diags->n_errors == 0;
+}
+
+void options_release(struct options *o)
+{
+	free(o->rules);
+	free(o->outputs);
+	free(o->zones);
+}
+
+void options_help(struct buffer *out, enum verb v)
+{
+	if (v == VERB_RUN) {
+		buffer_append_string(out, "Usage: tocsin [VERB] [OPTION…] [INPUT…]\n"
+					  "Reads logs of a Gas Town with ps snapshots; tells incidents and commands.\n\n"
+					  "INPUT is PATH, SOURCE=PATH, - (standard input) or a town's directory.\n\n");
+		for (int i = 0; i < VERB_COUNT; i++)
+			buffer_printf(out, "  %-10s %-15s %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
+		buffer_append_char(out, '\n');
+	} else {
+		buffer_printf(out, "Usage: tocsin %s [OPTION…] %s\n%s.\n\n", verbs[v].name, verbs[v].operands, verbs[v].help);
+	}
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		char flags[48];
+		if (!(table[i].verbs & V(v)))
+			continue;
+		snprintf(flags, sizeof flags, "%c%c%s --%s%s%s", table[i].id < 256 ? '-' : ' ', table[i].id < 256 ? table[i].id : ' ',
+			 table[i].id < 256 ? "," : " ", table[i].name, table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
+		buffer_printf(out, "  %-27s %s\n", flags, table[i].help);
+	}
+	if (v == VERB_RUN)
+		buffer_append_string(out, "\nExit status: 0 ran, 1 incident opened (--exit-code), 2 trouble.\n"
+					  "Examples: tocsin ~/gt    tail -F logs/town.log | tocsin -s town -o commands\n"
+					  "Manual: tocsin(1), tocsin-rules(5), tocsin-incident(5)\n");
+}
+
+static void complete_bash(struct buffer *out)
+{
+	buffer_append_string(out, "# bash completion for tocsin, made by `tocsin completion bash`\n"
+				  "_tocsin() {\n"
+				  "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+				  "\tcase $prev in\n");
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		if (!table[i].values || table[i].values[0] == '<')
+			continue;
+		buffer_append_string(out, "\t");
+		if (table[i].id < 256)
+			buffer_printf(out, "-%c|", table[i].id);
+		buffer_printf(out, "--%s) mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return ;;\n", table[i].name, table[i].values);
+	}
+	buffer_append_string(out, "\tesac\n\tif [[ $cur == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W '");
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		buffer_printf(out, "%s--%s", i ? " " : "", table[i].name);
+	buffer_append_string(out, "' -- \"$cur\")\n\telif ((COMP_CWORD == 1)); then\n\t\tmapfile -t COMPREPLY < <(compgen -f -W '");
+	for (int i = 0; i < VERB_COUNT; i++)
+		buffer_printf(out, "%s%s", i ? " " : "", verbs[i].name);
+	buffer_append_string(out, "' -- \"$cur\")\n\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\tfi\n}\n"
+				  "complete -o filenames -F _tocsin tocsin\n");
+}
+
+static void complete_zsh(struct buffer *out)
+{
+	buffer_append_string(out, "#compdef tocsin\n# made by `tocsin completion zsh`\n_arguments -S \\\n");
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		buffer_printf(out, "\t'--%s%s[%s]", table[i].name, table[i].argument ? "=" : "", table[i].help);
+		if (table[i].values && table[i].values[0] != '<')
+			buffer_printf(out, ":value:(%s)", table[i].values);
+		else if (table[i].argument)
+			buffer_append_string(out, ":value:_files");
+		buffer_append_string(out, "' \\\n");
+	}
+	buffer_append_string(out, "\t'1:verb or input:{_files; compadd");
+	for (int i = 0; i < VERB_COUNT; i++)
+		buffer_printf(out, " %s", verbs[i].name);
+	buffer_append_string(out, "}' '*:input:_files'\n");
+}
+
+static void complete_fish(struct buffer *out)
+{
+	buffer_append_string(out, "# fish completion for tocsin, made by `tocsin completion fish`\n");
+	for (int i = 0; i < VERB_COUNT; i++)
+		buffer_printf(out, "complete -c tocsin -n __fish_use_subcommand -a %s -d '%s'\n", verbs[i].name, verbs[i].help);
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		buffer_printf(out, "complete -c tocsin -l %s", table[i].name);
+		if (table[i].id < 256)
+			buffer_printf(out, " -s %c", table[i].id);
+		if (table[i].values && table[i].values[0] != '<')
+			buffer_printf(out, " -x -a '%s'", table[i].values);
+		else if (table[i].argument)
+			buffer_append_string(out, " -r");
+		buffer_printf(out, " -d '%s'\n", table[i].help);
+	}
+}
+
+bool options_completion(struct buffer *out, const char *shell)
+{
+	if (!strcmp(shell, "bash"))
+		complete_bash(out);
+	else if (!strcmp(shell, "zsh"))
+		complete_zsh(out);
+	else if (!strcmp(shell, "fish"))
+		complete_fish(out);
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,57 @@
+/*
+ * options.h: the command line. One table gives parsing, --help, completion and the check that the
+ * manual names every option.
+ */
+#ifndef TOCSIN_OPTIONS_H
+#define TOCSIN_OPTIONS_H
+
+#include "base/diag.h"
+#include "emit/emitter.h"
+
+#define EXIT_RAN 0
+#define EXIT_INCIDENT 1 /* --exit-code: an incident opened; check, diff: findings */
+#define EXIT_TROUBLE 2
+
+enum verb { VERB_RUN, VERB_CHECK, VERB_FIELDS, VERB_RULES, VERB_COMPLETION };
+#define VERB_COUNT (VERB_COMPLETION + 1)
+const char *verb_name(enum verb v);
+
+struct output_option {
+	enum emit_format format;
+	const char *path; /* NULL: standard output */
+};
+
+struct zone_option {
+	const char *source; /* NULL: all */
+	const char *zone;
+};
+
+enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
+
+struct options {
+	enum verb verb;
+	char **rules;            /* -r; "default": the installed ones */
+	size_t n_rules;
+	const char *source;      /* -s */
+	struct output_option *outputs;
+	size_t n_outputs;
+	struct zone_option *zones;
+	size_t n_zones;
+	int64_t lateness_ns;
+	const char *since, *until;
+	bool exit_code, stats, quiet, help, version;
+	enum when colour;
+	uint64_t max_keys, max_record;
+	char **words;            /* what is left: inputs, rule files */
+	size_t n_words;
+};
+
+/* Fills *ret; false with diagnostics when the command line is wrong. Words point into argv. */
+bool options_parse(int argc, char **argv, struct options *ret, struct diag_list *diags);
+void options_release(struct options *o);
+/* At most 80 columns and one screen. */
+void options_help(struct buffer *out, enum verb v);
+/* Completion script for "bash", "zsh" or "fish"; false when unknown. */
+bool options_completion(struct buffer *out, const char *shell);
+
+#endif
