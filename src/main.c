@@ -2,6 +2,7 @@
  * The verbs. Only this file prints: diagnostics and notices to standard error, help and listings to standard
  * output. Incidents are written by the pipeline's outputs.
  */
+#include "fields.h"
 #include "options.h"
 #include "pipeline.h"
 
@@ -56,7 +57,7 @@ static int print_out(struct buffer *b)
 
 /* ---- rules ---- */
 
-static struct ruleset *load_rules(const struct options *o, char *const *paths, size_t n, bool lint, struct diag_list *diags)
+static struct ruleset *load_rules(char *const *paths, size_t n, bool lint, struct diag_list *diags)
 {
 	static char installed[] = TOCSIN_RULES_DIR;
 	char **list = xcalloc(n ? n : 1, sizeof *list);
@@ -76,7 +77,6 @@ static struct ruleset *load_rules(const struct options *o, char *const *paths, s
 	}
 	struct ruleset *rs = ruleset_load(list, n, lint, diags);
 	free(list);
-	(void)o;
 	return rs;
 }
 
@@ -87,8 +87,7 @@ struct run_context {
 	const struct ruleset *rules;
 	struct timespec began, shown;
 	bool progress_shown;
-	const struct ruleset *fields_rules;
-	struct map tables; /* fields: by source */
+	struct field_survey *survey; /* fields */
 };
 
 static const struct zone *zone_of(void *context, const char *source)
@@ -197,6 +196,12 @@ static void add_doubts(const struct pipeline_result *r, struct diag_list *diags)
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%" PRIu64 " more notices were not shown; --stats counts them", r->notices_dropped);
 }
 
+static void look(void *context, const struct event *e, enum parse_result r)
+{
+	struct run_context *run = context;
+	field_survey_add(run->survey, e, r);
+}
+
 static int64_t wall_clock_ns(void)
 {
 	struct timespec t;
@@ -267,7 +272,7 @@ static int verb_run(const struct options *o)
 	if (!parse_times(o, &p, &diags))
 		return fail(o, &diags);
 
-	struct ruleset *rs = load_rules(o, o->rules, o->n_rules, false, &diags);
+	struct ruleset *rs = load_rules(o->rules, o->n_rules, false, &diags);
 	if (!rs)
 		return fail(o, &diags);
 	run.rules = rs;
@@ -284,7 +289,14 @@ static int verb_run(const struct options *o)
 	int status = EXIT_TROUBLE;
 	struct output *outputs = NULL;
 	size_t n_outputs = 0;
-	if ((!bad_inputs || streams.n) && open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags)) {
+	if (o->verb == VERB_FIELDS) {
+		rs->fields.keep_all = true;
+		run.survey = field_survey_new(&rs->fields);
+		p.look = look;
+		p.look_context = &run;
+	}
+	if ((!bad_inputs || streams.n) &&
+	    (o->verb == VERB_FIELDS || open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags))) {
 		struct pipeline_result r;
 		p.rules = rs;
 		p.zone_of = zone_of;
@@ -307,9 +319,16 @@ static int verb_run(const struct options *o)
 		if (o->stats)
 			print_stats(&run, &r);
 		pipeline_result_release(&r);
+		if (run.survey) {
+			struct buffer out = BUFFER_INIT;
+			field_survey_print(run.survey, &out);
+			if (print_out(&out) != EXIT_RAN)
+				status = EXIT_TROUBLE;
+		}
 	} else {
 		print_diags(o, &diags);
 	}
+	field_survey_free(run.survey);
 	free(outputs);
 	stream_list_release(&streams);
 	ruleset_free(rs);
@@ -322,7 +341,7 @@ static int verb_run(const struct options *o)
 static int verb_check(const struct options *o)
 {
 	struct diag_list diags = DIAG_LIST_INIT;
-	struct ruleset *rs = load_rules(o, o->words, o->n_words, true, &diags);
+	struct ruleset *rs = load_rules(o->words, o->n_words, true, &diags);
 	bool colour = wants_colour(o, STDERR_FILENO);
 	struct buffer out = BUFFER_INIT;
 
@@ -353,7 +372,7 @@ static int verb_check(const struct options *o)
 static int verb_rules(const struct options *o)
 {
 	struct diag_list diags = DIAG_LIST_INIT;
-	struct ruleset *rs = load_rules(o, o->rules, o->n_rules, false, &diags);
+	struct ruleset *rs = load_rules(o->rules, o->n_rules, false, &diags);
 	struct buffer out = BUFFER_INIT;
 
 	if (!rs)
