@@ -57,6 +57,20 @@ static void write_log(struct buffer *out, size_t size)
 	}
 }
 
+/* A word of a rule: one in three is one that the log is full of. */
+static const char *rule_word(unsigned i)
+{
+	static const char *const syllables[] = { "ra", "tion", "ver", "bo", "lig", "chu", "mon", "pex", "ta", "qui", "der", "ous", "sy", "nam", "flo", "ber" };
+	static char made[4][32];
+	static unsigned next;
+	char *word = made[next++ % 4];
+
+	if (i % 3 == 0)
+		return words[i / 3 % LENGTH(words)];
+	snprintf(word, sizeof made[0], "%s%s%s", syllables[i % 16], syllables[i / 5 % 16], syllables[i / 17 % 16]);
+	return word;
+}
+
 /* What rules ask for: one type, reasons of several words, names. Few of them are in the log. */
 static struct span literal_of(unsigned i, bool with_short)
 {
@@ -67,13 +81,13 @@ static struct span literal_of(unsigned i, bool with_short)
 	if (with_short && i % 10 == 1)
 		snprintf(text, sizeof text, "%c%c%u", 'a' + i % 26, 'q' + i / 26 % 8, i % 1000);
 	else if (i % 4 == 1)
-		snprintf(text, sizeof text, "killed (%s %s", words[i / 4 % LENGTH(words)], words[(i / 4 / LENGTH(words) + i) % LENGTH(words)]);
+		snprintf(text, sizeof text, "killed (%s %s", rule_word(i * 7), rule_word(i * 11 + 1));
 	else if (i % 4 == 2)
-		snprintf(text, sizeof text, "%s %s %u", words[i % LENGTH(words)], words[i / 7 % LENGTH(words)], i);
+		snprintf(text, sizeof text, "%s %s %u", rule_word(i * 5), rule_word(i * 3 + 2), i);
 	else if (i % 4 == 3)
-		snprintf(text, sizeof text, "rig%u/crew/%s", i, names[i % LENGTH(names)]);
+		snprintf(text, sizeof text, "%s%u/crew/%s", rule_word(i), i, names[i % LENGTH(names)]);
 	else
-		snprintf(text, sizeof text, "%s: code %u", words[i % LENGTH(words)], i * 7919 % 100000);
+		snprintf(text, sizeof text, "%s: code %u", rule_word(i), i * 7919 % 100000);
 	return span_from_string(text);
 }
 

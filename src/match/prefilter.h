@@ -4,7 +4,7 @@
  *
  *	literals ── prefilter_new() ──> plan ── prefilter_scan(block, records) ──> for each record a short list of literals
  *
- * The plan is const and may be shared; the hits are scratch memory of the scanning thread.
+ * The plan learns from the text what is rare in it, so it belongs to one thread, as the hits do.
  */
 #ifndef TOCSIN_MATCH_PREFILTER_H
 #define TOCSIN_MATCH_PREFILTER_H
@@ -47,7 +47,7 @@ struct prefilter_hits {
  * Fills hits for the records, which are ordered by offset and do not overlap. 64 readable bytes behind the block are required.
  * Records flagged RECORD_ESCAPED are PREFILTER_ALL.
  */
-void prefilter_scan(const struct prefilter *p, struct span block, const struct record_list *records,
+void prefilter_scan(struct prefilter *p, struct span block, const struct record_list *records,
 		    struct prefilter_hits *hits);
 void prefilter_hits_release(struct prefilter_hits *hits);
 
