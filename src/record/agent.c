@@ -169,3 +169,14 @@ void agent_add(struct event *e, struct span text)
 	add_text(e, FIELD_ROLE, a.role);
 	add_text(e, FIELD_NAME, a.name);
 }
+
+struct span nudge_sender(struct span message)
+{
+	const char *close;
+
+	if (!span_starts_with(message, SPAN("[from ")))
+		return SPAN("");
+	message = span_from(message, 6);
+	close = message.len ? memchr(message.ptr, ']', message.len) : NULL;
+	return close ? span_of(message.ptr, (size_t)(close - message.ptr)) : SPAN("");
+}

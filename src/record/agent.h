@@ -17,4 +17,7 @@ struct agent agent_parse(struct span text, struct arena *arena);
 /* Adds agent, agent_raw, rig, role, name to the event (empty ones are left out). */
 void agent_add(struct event *e, struct span text);
 
+/* X of a nudge's text "[from X] …"; empty when it does not say. */
+struct span nudge_sender(struct span message);
+
 #endif

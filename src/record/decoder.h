@@ -36,7 +36,7 @@ struct record_list {
 };
 
 struct decoder_stats {
-	uint64_t bytes, lines, records;
+	uint64_t bytes, lines, records; /* lines: of the bytes used up, so the next block's first line is number lines + 1 */
 	uint64_t cut;       /* records longer than the limit */
 	uint64_t parsed, unparsed;
 	uint64_t nul_bytes; /* records that hold NUL */
@@ -64,7 +64,8 @@ void decoder_set_arrival(struct decoder *d, int64_t arrival_ns);
  * rest and offers it again, in front of more bytes. It must offer at least one more byte, or final.
  * A record that reaches the limit is given cut, and what follows of it is skipped, however long.
  * final: nothing follows now (end of stream, or a live file is at its end).
- * The block need not be aligned; 64 readable bytes behind it are required.
+ * The block need not be aligned; 64 readable bytes behind it are required. Of a block above 1 GiB only that much is looked at.
+ * Lines of the rest are remembered, not looked at again: who drops the rest (the file was truncated) must frame it with final first.
  */
 size_t decoder_frame(struct decoder *d, struct span block, bool final, struct record_list *list);
 
@@ -76,13 +77,17 @@ enum parse_result {
 	PARSE_NOTHING,  /* understood, but no event: a header, a stamp, an empty line */
 	PARSE_UNPARSED, /* not understood; *e has time, source, raw, message only, and may still be matched by keywords */
 };
-/* e must be reset; its values borrow from block. */
+/*
+ * e must be reset; its values borrow from block. Sets time_ns, source and raw, and adds the fields time, source and raw; file and line
+ * are the caller's to add with the origin.
+ */
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
 
-/* The newest stamp framed so far; TIME_NONE before the first. */
+/* The newest time of the records given so far; TIME_NONE before the first. */
 int64_t decoder_newest(const struct decoder *d);
 const struct decoder_stats *decoder_stats(const struct decoder *d);
 
+/* What must be known to go on behind the bytes that the last decoder_frame() used up. Statistics are not saved. */
 void decoder_save(const struct decoder *d, struct buffer *out);
 /* Into a fresh decoder of the same source. False (and unchanged in no promised way: free it) when damaged. */
 bool decoder_load(struct decoder *d, struct codec_reader *in);

@@ -97,6 +97,28 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 	event_add(e, f, text, kind);
 }
 
+void event_truncate(struct event *e, size_t n)
+{
+	for (size_t i = 0; i < e->n_values; i++) {
+		if (e->values[i].field != FIELD_NONE)
+			e->first[e->values[i].field] = e->last[e->values[i].field] = 0;
+	}
+	if (n < e->n_values)
+		e->n_values = n;
+	for (size_t i = 0; i < e->n_values; i++) {
+		struct value *v = &e->values[i];
+
+		v->next = 0;
+		if (v->field == FIELD_NONE)
+			continue;
+		if (e->last[v->field])
+			e->values[e->last[v->field] - 1].next = (uint16_t)(i + 1);
+		else
+			e->first[v->field] = (uint16_t)(i + 1);
+		e->last[v->field] = (uint16_t)(i + 1);
+	}
+}
+
 void event_add_number(struct event *e, field_id f, double v)
 {
 	char text[40];

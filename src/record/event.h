@@ -60,6 +60,8 @@ void event_reset(struct event *e);
 void event_add(struct event *e, field_id f, struct span text, enum value_kind kind);
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
+/* Drops all values but the first n. What they borrowed stays in the arena. */
+void event_truncate(struct event *e, size_t n);
 /* Adds a number, formatted %.15g, or an integer. */
 void event_add_number(struct event *e, field_id f, double v);
 void event_add_integer(struct event *e, field_id f, int64_t v);

@@ -4,6 +4,7 @@
  * JSON and what is not; what the names mean is for the formats.
  */
 #include "record/json.h"
+#include "record/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -94,30 +95,6 @@ static unsigned hex4(const char *p)
 	return (unsigned)(hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 | hex_digit(p[2]) << 4 | hex_digit(p[3]));
 }
 
-static size_t put_utf8(char *out, unsigned c)
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (char)(0xc0 | c >> 6);
-		out[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (char)(0xe0 | c >> 12);
-		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* Resolves the escapes of a string that scan_string took. Never longer than its input. Returns the length. */
 static size_t unescape(struct span in, char *out)
 {
@@ -149,7 +126,7 @@ static size_t unescape(struct span in, char *out)
 		} else if (c >= 0xd800 && c < 0xe000) {
 			c = 0xfffd;
 		}
-		o += put_utf8(o, c);
+		o += utf8_put(o, c);
 	}
 	return (size_t)(o - out);
 }

@@ -1,0 +1,464 @@
+/*
+ * decoder.c: cuts a stream of bytes into records and hands each to its format. It decides where records begin and end,
+ * what time a record without a stamp has, and what is cut; what a stamp looks like and what a record says, the
+ * formats decide (format.h).
+ *
+ * The invariant: the records, their stamps, flags and the counters depend on the bytes alone, not on how they were cut into blocks.
+ * So every decision about a line is made when its newline, or record_limit bytes of it, have been seen, never earlier; and
+ * what belongs to a record that is not given yet is not counted yet.
+ *
+ *	block:  | used up by earlier calls | record that is open ........ | line not ended |
+ *	                                   ^ start                       ^ line_start     ^ scanned
+ *
+ * The caller gives everything from `start` on again; `scanned` says how much of it need not be looked at twice.
+ */
+#include "record/decoder.h"
+#include "base/memory.h"
+#include "record/ansi.h"
+#include "record/format.h"
+
+#include <stdlib.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define BLOCK_LIMIT ((size_t)1 << 30)
+#define SAMPLE_LIMIT 1024
+#define SAMPLE_LINE_LIMIT 256
+#define ESC '\x1b'
+
+/* What is thrown away after a record was cut. */
+enum skip {
+	SKIP_NOTHING,
+	SKIP_LINE,   /* up to the newline; then as SKIP_RECORD, or in single-line formats SKIP_NOTHING */
+	SKIP_RECORD, /* lines that do not begin a record */
+};
+
+#define SPECIAL_ESCAPED 1 /* a backslash or ESC */
+#define SPECIAL_NUL 2
+
+/* Positions are relative to the block; line numbers too. */
+struct frame {
+	size_t start, line_start, scanned;
+	uint32_t record_line, line; /* of the open record's first line; of the line that begins at line_start */
+	int64_t time_ns;            /* of the open record */
+	int64_t previous_before;    /* context.previous_ns before the open record's stamp, for decoder_save() */
+	bool previous_was_stamp;
+	bool open, stamped;
+	uint8_t special, line_special; /* SPECIAL_* seen in the open record; in the line so far */
+};
+
+struct decoder {
+	const struct source *source;
+	const struct format_ops *ops;
+	struct format_context context;
+	size_t record_limit;
+	struct frame frame;
+	enum skip skip;
+	int64_t newest_ns;
+	struct decoder_stats stats;
+};
+
+static const struct format_ops *const all_ops[FORMAT_COUNT] = {
+	[FORMAT_TOWN] = &format_town,	  [FORMAT_EVENTS] = &format_events,
+	[FORMAT_DAEMON] = &format_daemon, [FORMAT_OVERSEER] = &format_overseer,
+	[FORMAT_GUARDIAN] = &format_guardian, [FORMAT_PS] = &format_ps,
+	[FORMAT_SYSLOG] = &format_syslog, [FORMAT_JSON] = &format_json,
+	[FORMAT_TEXT] = &format_text,	  [FORMAT_PATTERN] = &format_pattern,
+};
+
+/* What previous_ns is before the first stamp. */
+static void context_fall_back(struct format_context *c)
+{
+	if (!c->previous_is_stamp)
+		c->previous_ns = c->arrival_ns != TIME_NONE ? c->arrival_ns : c->mtime_ns;
+}
+
+struct decoder *decoder_new(const struct source *s, const struct field_table *fields, const struct zone *default_zone,
+			    size_t record_limit)
+{
+	struct decoder *d = xcalloc(1, sizeof *d);
+
+	d->source = s;
+	d->ops = all_ops[s->format];
+	d->record_limit = record_limit == 0 ? RECORD_LIMIT_DEFAULT : record_limit < BLOCK_LIMIT / 4 ? record_limit : BLOCK_LIMIT / 4;
+	d->newest_ns = TIME_NONE;
+	d->context = (struct format_context){
+		.source = s,
+		.fields = fields,
+		.zone = s->zone ? s->zone : default_zone,
+		.previous_ns = TIME_NONE,
+		.arrival_ns = TIME_NONE,
+		.mtime_ns = TIME_NONE,
+		.single_line = d->ops->single_line,
+	};
+	if (d->ops->state_new)
+		d->context.state = d->ops->state_new(&d->context);
+	return d;
+}
+
+void decoder_free(struct decoder *d)
+{
+	if (!d)
+		return;
+	if (d->ops->state_free)
+		d->ops->state_free(d->context.state);
+	buffer_release(&d->stats.unparsed_sample);
+	free(d);
+}
+
+const struct source *decoder_source(const struct decoder *d)
+{
+	return d->source;
+}
+
+void decoder_begin_file(struct decoder *d, int64_t mtime_ns)
+{
+	d->context.mtime_ns = mtime_ns;
+	context_fall_back(&d->context);
+}
+
+void decoder_set_arrival(struct decoder *d, int64_t arrival_ns)
+{
+	d->context.arrival_ns = arrival_ns;
+	context_fall_back(&d->context);
+}
+
+bool decoder_wants_all(const struct decoder *d)
+{
+	return d->ops->wants_all;
+}
+
+int64_t decoder_newest(const struct decoder *d)
+{
+	return d->newest_ns;
+}
+
+const struct decoder_stats *decoder_stats(const struct decoder *d)
+{
+	return &d->stats;
+}
+
+/*
+ * Newlines among the 64 bytes at p as a bit mask; *ret_special: those that are backslash, ESC or NUL. All 64 are readable.
+ */
+static inline uint64_t scan64(const char *p, uint64_t *ret_special)
+{
+	uint64_t newlines = 0, special = 0;
+#ifdef __SSE2__
+	const __m128i newline = _mm_set1_epi8('\n'), backslash = _mm_set1_epi8('\\');
+	const __m128i escape = _mm_set1_epi8(ESC), zero = _mm_setzero_si128();
+
+	for (int i = 0; i < 4; i++) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
+		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, escape)),
+					   _mm_cmpeq_epi8(v, zero));
+
+		newlines |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, newline)) << (16 * i);
+		special |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
+	}
+#else
+	for (int i = 0; i < 64; i++) {
+		newlines |= (uint64_t)(p[i] == '\n') << i;
+		special |= (uint64_t)(p[i] == '\\' || p[i] == ESC || p[i] == '\0') << i;
+	}
+#endif
+	*ret_special = special;
+	return newlines;
+}
+
+/* Which SPECIAL_* the bytes of `mask` at p are. */
+static uint8_t classify(const char *p, uint64_t mask)
+{
+	uint8_t kinds = 0;
+
+	for (; mask; mask &= mask - 1)
+		kinds |= p[__builtin_ctzll(mask)] == '\0' ? SPECIAL_NUL : SPECIAL_ESCAPED;
+	return kinds;
+}
+
+static uint8_t classify_span(const char *p, size_t len)
+{
+	return (memchr(p, '\\', len) || memchr(p, ESC, len) ? SPECIAL_ESCAPED : 0) |
+	       (memchr(p, '\0', len) ? SPECIAL_NUL : 0);
+}
+
+/* Gives the open record, which ends before `end`; cut where it is too long. */
+static inline void close_record(struct decoder *d, const char *block, size_t end, struct record_list *list)
+{
+	struct frame *f = &d->frame;
+	size_t len = end - f->start;
+	uint32_t lines = f->line - f->record_line;
+	uint8_t flags = f->stamped ? RECORD_STAMPED : 0, special = f->special;
+
+	if (__builtin_expect(len > d->record_limit, 0)) {
+		const char *p = block + f->start, *newline;
+
+		len = d->record_limit;
+		flags |= RECORD_CUT;
+		special = classify_span(p, len);
+		lines = 1;
+		for (size_t i = 0; (newline = memchr(p + i, '\n', len - i)); i = (size_t)(newline - p) + 1)
+			lines++;
+		d->stats.cut++;
+		d->skip = d->context.single_line ? SKIP_NOTHING : SKIP_RECORD;
+	}
+	if (__builtin_expect(special, 0)) {
+		if (special & SPECIAL_ESCAPED)
+			flags |= RECORD_ESCAPED;
+		if (special & SPECIAL_NUL)
+			d->stats.nul_bytes++;
+	}
+	ARRAY_GROW(list->items, list->n, list->cap);
+	list->items[list->n++] = (struct record){
+		.offset = (uint32_t)f->start,
+		.len = (uint32_t)len,
+		.lines = lines,
+		.line = f->record_line,
+		.time_ns = f->time_ns,
+		.flags = flags,
+	};
+	if (f->time_ns > d->newest_ns)
+		d->newest_ns = f->time_ns;
+	f->open = false;
+}
+
+/* The line at line_start begins a record. */
+static inline void open_record(struct decoder *d, int64_t stamp_ns)
+{
+	struct frame *f = &d->frame;
+	struct format_context *c = &d->context;
+
+	f->open = true;
+	f->start = f->line_start;
+	f->record_line = f->line;
+	f->special = 0;
+	f->previous_before = c->previous_ns;
+	f->previous_was_stamp = c->previous_is_stamp;
+	f->stamped = stamp_ns != TIME_NONE;
+	if (f->stamped) {
+		c->previous_ns = stamp_ns;
+		c->previous_is_stamp = true;
+	}
+	f->time_ns = c->previous_ns;
+}
+
+/*
+ * A line ends before `end`: in its newline, in the last byte of the stream, or it is longer than any record may be (whole
+ * is false then). The line counts itself only when it is whole.
+ */
+static inline __attribute__((always_inline)) void end_line(struct decoder *d, const char *block, size_t end, bool whole,
+							    bool single, struct record_list *list)
+{
+	struct frame *f = &d->frame;
+	size_t len = end - f->line_start;
+	int64_t stamp_ns = TIME_NONE;
+	bool begins;
+
+	if (__builtin_expect(d->skip == SKIP_LINE, 0)) {
+		if (whole) {
+			d->skip = single ? SKIP_NOTHING : SKIP_RECORD;
+			f->line++;
+		}
+		return;
+	}
+	if (__builtin_expect(len > d->record_limit, 0))
+		len = d->record_limit;
+	begins = d->ops->begins(&d->context, span_of(block + f->line_start, len), &stamp_ns) || single ||
+		 (!f->open && d->skip != SKIP_RECORD);
+	if (begins) {
+		if (!single && f->open)
+			close_record(d, block, f->line_start - 1, list);
+		d->skip = SKIP_NOTHING;
+		open_record(d, stamp_ns);
+	}
+	if (whole)
+		f->line++;
+	if (!f->open)
+		return; /* of a record that was cut */
+	f->special |= f->line_special;
+	if (single || end - f->start > d->record_limit) {
+		close_record(d, block, end, list);
+		if (!whole)
+			d->skip = SKIP_LINE;
+	}
+}
+
+static inline __attribute__((always_inline)) void frame_lines(struct decoder *d, struct span block, bool single,
+							      struct record_list *list)
+{
+	struct frame *f = &d->frame;
+
+	for (size_t at = f->scanned; at < block.len; at += 64) {
+		const char *p = block.ptr + at;
+		uint64_t special, newlines = scan64(p, &special);
+
+		if (__builtin_expect(block.len - at < 64, 0)) {
+			uint64_t mask = (UINT64_C(1) << (block.len - at)) - 1;
+
+			newlines &= mask;
+			special &= mask;
+		}
+		while (newlines) {
+			unsigned bit = (unsigned)__builtin_ctzll(newlines);
+
+			newlines &= newlines - 1;
+			if (__builtin_expect(special != 0, 0)) {
+				uint64_t below = (UINT64_C(1) << bit) - 1;
+
+				f->line_special |= classify(p, special & below);
+				special &= ~below;
+			}
+			end_line(d, block.ptr, at + bit, true, single, list);
+			f->line_start = at + bit + 1;
+			f->line_special = 0;
+		}
+		if (__builtin_expect(special != 0, 0))
+			f->line_special |= classify(p, special);
+	}
+	f->scanned = block.len;
+}
+
+size_t decoder_frame(struct decoder *d, struct span block, bool final, struct record_list *list)
+{
+	struct frame *f = &d->frame;
+	size_t used;
+	uint32_t lines;
+
+	list->n = 0;
+	if (block.len > BLOCK_LIMIT) {
+		block.len = BLOCK_LIMIT;
+		final = false;
+	}
+	if (block.len < f->scanned) /* the caller broke the rule: begin again with what there is */
+		*f = (struct frame){ .time_ns = TIME_NONE };
+	if (d->context.single_line)
+		frame_lines(d, block, true, list);
+	else
+		frame_lines(d, block, false, list);
+	if (final) {
+		if (f->line_start < block.len)
+			end_line(d, block.ptr, block.len, true, d->context.single_line, list);
+		if (f->open)
+			close_record(d, block.ptr, block.len - (block.len > 0 && f->line_start == block.len), list);
+		f->line_start = block.len;
+		f->line_special = 0;
+	} else if (block.len - f->line_start > d->record_limit) {
+		/* What is seen of the line is enough to know what it is, and more of it will not be kept. */
+		end_line(d, block.ptr, block.len, false, d->context.single_line, list);
+	}
+	if (d->skip == SKIP_LINE) {
+		f->line_start = block.len;
+		f->line_special = 0;
+	}
+	used = f->open ? f->start : f->line_start;
+	lines = f->open ? f->record_line : f->line;
+	d->stats.bytes += used;
+	d->stats.lines += lines;
+	d->stats.records += list->n;
+	f->start = 0;
+	f->line_start -= used;
+	f->scanned -= used;
+	f->record_line = 0;
+	f->line -= lines;
+	return used;
+}
+
+/* Prepares *e and the text of the record: without colours, CRs and blank lines at its end. */
+static void prepare(struct decoder *d, struct span raw, const struct record *r, struct event *e)
+{
+	char *text;
+
+	while (raw.len > 0 && (raw.ptr[raw.len - 1] == '\r' || raw.ptr[raw.len - 1] == '\n'))
+		raw.len--;
+	if (((r->flags & RECORD_ESCAPED) && memchr(raw.ptr, ESC, raw.len)) || (r->lines > 1 && memchr(raw.ptr, '\r', raw.len))) {
+		char *copy = arena_alloc(&e->arena, raw.len + 1);
+
+		raw = span_of(copy, ansi_strip(raw, copy));
+	}
+	e->time_ns = r->time_ns;
+	e->source = d->source;
+	e->raw = raw;
+	if (r->time_ns != TIME_NONE) {
+		text = arena_alloc(&e->arena, TIME_TEXT_SIZE);
+		event_add(e, FIELD_TIME, span_of(text, time_format_utc_to(text, r->time_ns)), VALUE_STRING);
+	}
+	event_add(e, FIELD_SOURCE, span_from_string(d->source->name), VALUE_STRING);
+	event_add(e, FIELD_RAW, raw, VALUE_STRING);
+}
+
+static void sample_unparsed(struct buffer *sample, struct span raw)
+{
+	const char *newline = raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
+	size_t n = newline ? (size_t)(newline - raw.ptr) : raw.len;
+
+	if (n > SAMPLE_LINE_LIMIT)
+		n = SAMPLE_LINE_LIMIT;
+	if (sample->len + n + 1 > SAMPLE_LIMIT)
+		return;
+	buffer_append(sample, raw.ptr, n);
+	buffer_append_char(sample, '\n');
+}
+
+enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e)
+{
+	struct span raw = span_of(block.ptr + r->offset, r->len);
+	enum parse_result result;
+	size_t n_values;
+
+	prepare(d, raw, r, e);
+	n_values = e->n_values;
+	result = d->ops->parse(&d->context, e->raw, r, e);
+	switch (result) {
+	case PARSE_EVENT:
+		d->stats.parsed++;
+		break;
+	case PARSE_NOTHING:
+		break;
+	case PARSE_UNPARSED:
+		d->stats.unparsed++;
+		sample_unparsed(&d->stats.unparsed_sample, e->raw);
+		/* Whatever the format had found before it gave up is not to be trusted. */
+		event_truncate(e, n_values);
+		event_add(e, FIELD_MESSAGE, e->raw, VALUE_STRING);
+		break;
+	}
+	return result;
+}
+
+void decoder_save(const struct decoder *d, struct buffer *out)
+{
+	const struct frame *f = &d->frame;
+	bool is_stamp = f->open ? f->previous_was_stamp : d->context.previous_is_stamp;
+
+	codec_put_u64(out, is_stamp);
+	codec_put_i64(out, f->open ? f->previous_before : d->context.previous_ns);
+	codec_put_i64(out, d->newest_ns);
+	codec_put_u64(out, d->skip);
+	if (d->ops->state_save)
+		d->ops->state_save(d->context.state, out);
+}
+
+bool decoder_load(struct decoder *d, struct codec_reader *in)
+{
+	uint64_t is_stamp = codec_get_u64(in), skip;
+	int64_t previous_ns = codec_get_i64(in);
+
+	d->newest_ns = codec_get_i64(in);
+	skip = codec_get_u64(in);
+	if (in->bad || is_stamp > 1 || skip > SKIP_RECORD || (d->context.single_line && skip == SKIP_RECORD))
+		return false;
+	d->skip = (enum skip)skip;
+	if (is_stamp) {
+		d->context.previous_is_stamp = true;
+		d->context.previous_ns = previous_ns;
+	}
+	return !d->ops->state_load || d->ops->state_load(d->context.state, in);
+}
+
+field_id context_field(const struct format_context *c, struct span name)
+{
+	/* Where all names are kept the table is no ruleset's, and grows while lines are read. */
+	return c->fields->keep_all ? field_add((struct field_table *)c->fields, name) : field_find(c->fields, name);
+}

@@ -1,0 +1,362 @@
+/*
+ * format_town.c: logs/town.log, "2026-01-22 16:07:59 [kill] rig/polecats/name killed (reason)". It decides type
+ * and agent from their place alone: the type stands in the first brackets, the agent is the word behind them (for types
+ * that are not gt's own only when the line has gt's form for them), and no text further right can change either. Only a
+ * raw newline in a field that gt does not quote can forge a line: what looks like a stamped line is a record, and nothing in the
+ * file could tell it from a true one. A line without a stamp continues the record before it.
+ */
+#include "base/memory.h"
+#include "record/agent.h"
+#include "record/stamp.h"
+#include "record/utf8.h"
+
+#include <stdlib.h>
+
+/* What stands behind the agent: the words before the brackets or the bead. */
+enum detail {
+	DETAIL_REASON, /* VERB (REASON) */
+	DETAIL_BEAD,   /* VERB BEAD */
+	DETAIL_NUDGE,  /* nudged with "…" */
+	DETAIL_REST,   /* VERB TEXT */
+};
+
+static const struct town_type {
+	struct span type, verb;
+	enum detail detail;
+} town_types[] = {
+#define T(type, verb, detail) { { type, sizeof type - 1 }, { verb, sizeof verb - 1 }, detail }
+	T("nudge", "nudged with ", DETAIL_NUDGE),
+	T("done", "completed ", DETAIL_BEAD),
+	T("kill", "killed ", DETAIL_REASON),
+	T("handoff", "handed off ", DETAIL_REASON),
+	T("spawn", "spawned for ", DETAIL_BEAD),
+	T("wake", "resumed ", DETAIL_REASON),
+	T("handoff-NOPERSIST", "handoff FAILED (Dolt persistence) ", DETAIL_REASON),
+	T("crash", "exited unexpectedly ", DETAIL_REASON),
+	T("callback", "callback: ", DETAIL_REST),
+	T("patrol_started", "started patrol ", DETAIL_REASON),
+	T("polecat_checked", "checked polecat ", DETAIL_REST),
+	T("polecat_nudged", "nudged polecat ", DETAIL_REASON),
+	T("escalation_sent", "escalated ", DETAIL_REASON),
+	T("patrol_complete", "patrol complete ", DETAIL_REASON),
+	T("session_death", "session terminated ", DETAIL_REASON),
+	T("mass_death", "MASS SESSION DEATH ", DETAIL_REASON),
+#undef T
+};
+
+static void *town_state_new(struct format_context *c)
+{
+	(void)c;
+	return xcalloc(1, sizeof(struct stamp_cache));
+}
+
+static bool town_begins(struct format_context *c, struct span line, int64_t *ret_time)
+{
+	struct stamp_cache *cache = c->state;
+	struct civil civil;
+	size_t n;
+
+	if (line.len > STAMP_LENGTH && line.ptr[STAMP_LENGTH] == ' ' && stamp_cached(cache, line.ptr, ret_time))
+		return true;
+	line = stamp_skip_colours(line);
+	if (line.len == 0 || !stamp_is_digit(*line.ptr))
+		return false;
+	n = civil_parse(line, &civil);
+	if (n == 0 || n == line.len || line.ptr[n] != ' ')
+		return false;
+	*ret_time = stamp_resolve(c, &civil);
+	if (n == STAMP_LENGTH && !civil.has_zone)
+		stamp_keep(cache, line.ptr, n, &civil, *ret_time);
+	return true;
+}
+
+static struct span cut_at(struct span s, char c)
+{
+	const char *p = s.len ? memchr(s.ptr, c, s.len) : NULL;
+
+	return p ? span_of(s.ptr, (size_t)(p - s.ptr)) : s;
+}
+
+static void add(struct event *e, field_id f, struct span text)
+{
+	if (text.len > 0)
+		event_add(e, f, text, VALUE_STRING);
+}
+
+static int digit_of(char c, int base)
+{
+	int v = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+
+	return v < base ? v : -1;
+}
+
+/* One escape of Go's %q at p (a backslash) to out; returns the bytes read, 0 when it is none: it is kept as it stands. */
+static size_t unquote_escape(const char *p, const char *end, char *out, size_t *ret_written)
+{
+	static const char from[] = "abfnrtv\\\"'", to[] = "\a\b\f\n\r\t\v\\\"'";
+	const char *simple;
+	int digits, base;
+	uint32_t v = 0;
+
+	*ret_written = 1;
+	if (end - p < 2 || p[1] == '\0')
+		return 0;
+	simple = strchr(from, p[1]);
+	if (simple) {
+		*out = to[simple - from];
+		return 2;
+	}
+	base = p[1] >= '0' && p[1] <= '7' ? 8 : 16;
+	digits = base == 8 ? 3 : p[1] == 'x' ? 2 : p[1] == 'u' ? 4 : p[1] == 'U' ? 8 : 0;
+	p += base == 8 ? 1 : 2;
+	if (digits == 0 || end - p < digits)
+		return 0;
+	for (int i = 0; i < digits; i++) {
+		int d = digit_of(p[i], base);
+
+		if (d < 0)
+			return 0;
+		v = v * (uint32_t)base + (uint32_t)d;
+	}
+	if (digits <= 3) {
+		if (v > 255)
+			return 0;
+		*out = (char)v; /* a byte, not a character: the text was cut in the middle of one */
+		return 4;
+	}
+	if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+		return 0;
+	*ret_written = utf8_put(out, v);
+	return (size_t)digits + 2;
+}
+
+static struct span unquote(struct span quoted, struct arena *arena)
+{
+	const char *p = quoted.ptr, *end = quoted.ptr + quoted.len;
+	char *out, *o;
+
+	if (quoted.len == 0 || !memchr(p, '\\', quoted.len))
+		return quoted;
+	o = out = arena_alloc(arena, quoted.len);
+	while (p < end) {
+		const char *backslash = memchr(p, '\\', (size_t)(end - p));
+		size_t n = (size_t)((backslash ? backslash : end) - p), written;
+
+		memcpy(o, p, n);
+		o += n;
+		p += n;
+		if (p == end)
+			break;
+		n = unquote_escape(p, end, o, &written);
+		if (n == 0) {
+			*o = *p;
+			n = written = 1;
+		}
+		o += written;
+		p += n;
+	}
+	return span_of(out, (size_t)(o - out));
+}
+
+/* "…" as %q wrote it, on one line; without its quotes. */
+static struct span quoted_text(struct span s, struct arena *arena)
+{
+	s = cut_at(s, '\n');
+	if (s.len > 0 && *s.ptr == '"')
+		s = span_from(s, 1);
+	if (s.len > 0 && s.ptr[s.len - 1] == '"')
+		s.len--;
+	return unquote(s, arena);
+}
+
+/* "(TEXT)" → TEXT: the outer brackets, which need not be closed. */
+static struct span bracketed(struct span s)
+{
+	if (s.len == 0 || *s.ptr != '(')
+		return SPAN("");
+	s = span_from(s, 1);
+	while (s.len > 0 && (s.ptr[s.len - 1] == '\n' || s.ptr[s.len - 1] == ' '))
+		s.len--;
+	if (s.len > 0 && s.ptr[s.len - 1] == ')')
+		s.len--;
+	return s;
+}
+
+static struct span text_after(struct span s, struct span prefix)
+{
+	const char *p = s.len ? memmem(s.ptr, s.len, prefix.ptr, prefix.len) : NULL;
+
+	return p ? span_from(s, (size_t)(p - s.ptr) + prefix.len) : SPAN("");
+}
+
+/* "exit code N (session: S)", "crashed with exit code N". */
+static void add_exit(struct event *e, struct span reason)
+{
+	struct span code = text_after(reason, SPAN("exit code ")), session = text_after(reason, SPAN("(session: "));
+	size_t n = code.len > 0 && *code.ptr == '-';
+
+	while (n < code.len && stamp_is_digit(code.ptr[n]))
+		n++;
+	if (n > 0)
+		event_add(e, FIELD_EXIT_CODE, span_of(code.ptr, n), VALUE_NUMBER);
+	add(e, FIELD_SESSION, cut_at(cut_at(session, ')'), '\n'));
+}
+
+/* The normal form of a second agent in the line. */
+static void add_normal(struct event *e, field_id f, struct span name)
+{
+	if (name.len > 0)
+		add(e, f, agent_parse(name, &e->arena).normal);
+}
+
+static void add_nudge(struct event *e, struct span text)
+{
+	struct span message = quoted_text(text, &e->arena);
+
+	add(e, FIELD_MESSAGE, message);
+	add_normal(e, FIELD_FROM, nudge_sender(message));
+}
+
+/* A bead's name: a word with a hyphen in it. */
+static bool is_bead(struct span s)
+{
+	return s.len > 0 && !memchr(s.ptr, ' ', s.len) && memchr(s.ptr, '-', s.len);
+}
+
+/*
+ * The newer fork's nudge, "FROM nudged TO with "…"": the agent is the one who was nudged, as in gt's own form. `detail` is what
+ * stands behind FROM.
+ */
+static bool fork_nudge(struct event *e, struct span from, struct span detail)
+{
+	struct span rest, to;
+
+	if (!span_starts_with(detail, SPAN("nudged ")) || span_starts_with(detail, SPAN("nudged with \"")))
+		return false;
+	rest = span_from(detail, 7);
+	to = cut_at(rest, ' ');
+	rest = span_from(rest, to.len);
+	if (to.len == 0 || !span_starts_with(rest, SPAN(" with \"")))
+		return false;
+	agent_add(e, to);
+	add_normal(e, FIELD_TARGET, to);
+	add_nudge(e, span_from(rest, 6));
+	if (!event_first(e, FIELD_FROM))
+		add_normal(e, FIELD_FROM, from);
+	return true;
+}
+
+static void add_detail(struct event *e, const struct town_type *t, struct span agent, struct span detail)
+{
+	struct span rest;
+
+	if (t->detail == DETAIL_NUDGE) {
+		add_normal(e, FIELD_TARGET, agent);
+		if (span_starts_with(detail, t->verb)) {
+			add_nudge(e, span_from(detail, t->verb.len));
+			return;
+		}
+	}
+	add(e, FIELD_MESSAGE, detail);
+	if (!span_starts_with(detail, t->verb)) {
+		/* The fork's "[session_death] AGENT exited (crashed with exit code 42)". */
+		if (span_equal(t->type, SPAN("session_death")) && span_starts_with(detail, SPAN("exited "))) {
+			rest = bracketed(span_from(detail, 7));
+			add(e, FIELD_REASON, rest);
+			add_exit(e, rest);
+		}
+		return;
+	}
+	rest = span_from(detail, t->verb.len);
+	switch (t->detail) {
+	case DETAIL_REASON:
+		rest = bracketed(rest);
+		add(e, FIELD_REASON, rest);
+		if (span_equal(t->type, SPAN("crash")))
+			add_exit(e, rest);
+		break;
+	case DETAIL_BEAD:
+		rest = cut_at(rest, '\n');
+		if (is_bead(rest))
+			add(e, FIELD_BEAD, rest);
+		break;
+	case DETAIL_REST:
+		add(e, FIELD_REASON, rest);
+		break;
+	case DETAIL_NUDGE:
+		break;
+	}
+}
+
+/* Is this "AGENT TYPE" or "AGENT TYPE (X)", or does the word look like an agent? */
+static bool other_has_agent(struct span type, struct span word, struct span detail, struct arena *arena)
+{
+	struct agent a = agent_parse(word, arena);
+
+	if (a.rig.len > 0 || a.role.len > 0)
+		return true;
+	if (!span_starts_with(detail, type))
+		return false;
+	detail = span_from(detail, type.len);
+	return detail.len == 0 || span_starts_with(detail, SPAN(" ("));
+}
+
+static enum parse_result town_parse(struct format_context *c, struct span raw, const struct record *r, struct event *e)
+{
+	struct span rest = stamp_skip_colours(raw), type, word, detail;
+	const struct town_type *t = NULL;
+	const char *close, *newline = raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
+	struct civil civil;
+	size_t n;
+
+	(void)c;
+	if (raw.len == 0)
+		return PARSE_NOTHING;
+	n = r->flags & RECORD_STAMPED ? civil_parse(rest, &civil) : 0;
+	if (n == 0)
+		return PARSE_UNPARSED; /* a continuation whose beginning is not in the file */
+	rest = span_from(rest, n);
+	if (!span_starts_with(rest, SPAN(" [")))
+		return PARSE_UNPARSED;
+	rest = span_from(rest, 2);
+	close = memmem(rest.ptr, rest.len, "] ", 2);
+	if (!close || (newline && close > newline))
+		return PARSE_UNPARSED;
+	type = span_of(rest.ptr, (size_t)(close - rest.ptr));
+	if (type.len == 0 || memchr(type.ptr, ']', type.len))
+		return PARSE_UNPARSED;
+	event_add(e, FIELD_TYPE, type, VALUE_STRING);
+	if (newline)
+		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(raw.ptr + raw.len - newline - 1)));
+	rest = span_from(rest, type.len + 2);
+	for (size_t i = 0; i < sizeof town_types / sizeof *town_types && !t; i++) {
+		if (span_equal(town_types[i].type, type))
+			t = &town_types[i];
+	}
+	word = cut_at(cut_at(rest, '\n'), ' ');
+	detail = span_from(rest, word.len);
+	if (detail.len > 0 && *detail.ptr == ' ')
+		detail = span_from(detail, 1);
+	if (t && t->detail == DETAIL_NUDGE && fork_nudge(e, word, detail))
+		return PARSE_EVENT;
+	if (t || other_has_agent(type, word, detail, &e->arena)) {
+		agent_add(e, word);
+		if (t) {
+			add_detail(e, t, word, detail);
+		} else {
+			add(e, FIELD_MESSAGE, detail);
+			if (span_starts_with(detail, type))
+				add(e, FIELD_REASON, bracketed(span_from(detail, type.len + 1)));
+		}
+	} else {
+		add(e, FIELD_MESSAGE, rest);
+	}
+	return PARSE_EVENT;
+}
+
+const struct format_ops format_town = {
+	.begins = town_begins,
+	.parse = town_parse,
+	.state_new = town_state_new,
+	.state_free = free,
+};
