@@ -1,0 +1,223 @@
+#!/bin/sh
+# How fast tocsin is, beside what people use for the same: makes a town log, checks that tocsin and mawk find the same kill
+# storms in it, then runs all programs in turn (interleaved, for machines are noisy), and prints medians as a Markdown table.
+# Read the ratios; seconds are of this machine and this hour.
+#
+#	BENCH_BYTES=N      size of the log (default 1 GiB)
+#	BENCH_SEC_BYTES=N  size of the slice for SEC, which is slow (default 32 MiB)
+#	BENCH_RUNS=N       runs of each (default 5), after one that is not counted
+#	BENCH_SEED=N       another log
+#	BENCH_DIR=DIR      where data is made, and kept for the next time (default: a temporary directory, removed)
+#	TOCSIN=PROGRAM     the tocsin to measure (default ./tocsin); TOCSIN_RULES=DIR its shipped rules
+#
+# A program that is not installed is left out.
+set -u
+
+bench=${TOCSIN_SOURCE:-$(cd "$(dirname "$0")/.." && pwd)}/bench
+bytes=${BENCH_BYTES:-1073741824}
+sec_bytes=${BENCH_SEC_BYTES:-33554432}
+runs=${BENCH_RUNS:-5}
+seed=${BENCH_SEED:-1}
+tocsin=${TOCSIN:-$(pwd)/tocsin}
+rules=${TOCSIN_RULES:-$bench/../rules}
+work=$(mktemp -d "${TMPDIR:-/tmp}/tocsin-bench.XXXXXX") || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 2' HUP INT TERM
+TZ=UTC
+export TZ
+
+die()
+{
+	echo "bench: $*" >&2
+	exit 2
+}
+
+have()
+{
+	command -v "$1" > /dev/null
+}
+
+# ---- data ----
+
+${CC:-cc} -O2 -o "$work/generate" "$bench/generate.c" && ${CC:-cc} -O2 -o "$work/measure" "$bench/measure.c" || die "cannot compile"
+
+# make_log DIR BYTES: DIR/town.log and DIR/told, what the generator says of it
+make_log()
+{
+	[ -s "$1/told" ] && return
+	mkdir -p "$1" && "$work/generate" "$2" "$seed" > "$1/town.log" 2> "$1/told.new" || die "cannot write to $1"
+	mv "$1/told.new" "$1/told"
+}
+
+# from WHAT FILE: a number that the generator told
+from()
+{
+	tr ' ' '\n' < "$2" | sed -n "s/^$1=//p"
+}
+
+data=${BENCH_DIR:-$work}/town-$bytes-$seed
+slice=${BENCH_DIR:-$work}/town-$sec_bytes-$seed
+make_log "$data" "$bytes"
+log=$data/town.log
+bytes=$(from bytes "$data/told")
+if have sec; then
+	make_log "$slice" "$sec_bytes"
+	sec_bytes=$(from bytes "$slice/told")
+fi
+if have zstd && [ ! -s "$log.zst" ]; then
+	zstd -q -3 -f -o "$log.zst" "$log" || die "zstd failed"
+fi
+if have gzip && [ ! -s "$log.gz" ]; then
+	gzip -c "$log" > "$work/town.log.gz" && mv "$work/town.log.gz" "$log.gz" || die "gzip failed"
+fi
+
+# ---- rules, for tocsin, SEC and rg, all from rules.tsv ----
+
+planned='self-clean gt_stop gt_session_stop gt_crew_stop gt_down interrupted'
+
+# tocsin_rules N: the first N
+tocsin_rules()
+{
+	grep -v '^#' "$bench/rules.tsv" | head -n "$1" | awk -F '\t' -v planned="$planned" '
+	{
+		printf "title: %s, one event\nname: %s_event\nlogsource: {product: gastown, service: town}\ndetection:\n", $1, $1
+		printf "  selection:\n    type: %s\n", $2
+		if ($4 != "-")
+			printf "    %s|contains: %s\n", $3, $4
+		if ($1 == "kill_storm") {
+			n = split(planned, p, " ")
+			printf "  planned:\n    reason|startswith:\n"
+			for (i = 1; i <= n; i++) {
+				gsub("_", " ", p[i])
+				printf "      - %s\n", p[i]
+			}
+			printf "  condition: selection and not planned\n"
+		} else {
+			printf "  condition: selection\n"
+		}
+		printf "---\ntitle: %s\nname: %s\ncorrelation:\n  type: event_count\n  rules: [%s_event]\n", $1, $1, $1
+		printf "  group-by: [rig]\n  timespan: 1h\n  condition: {gt: %d}\n---\n", $5
+	}' | sed '$d'
+}
+
+# sec_rules N: the first N
+sec_rules()
+{
+	grep -v '^#' "$bench/rules.tsv" | head -n "$1" | awk -F '\t' -v planned="$planned" '
+	{
+		pattern = "^\\S+ \\S+ \\[" $2 "\\] ([^\\/ ]+)\\/\\S+"
+		if ($1 == "kill_storm") {
+			gsub(" ", "|", planned)
+			gsub("_", " ", planned)
+			pattern = pattern " killed(?! \\((?:" planned "))"
+		} else if ($4 != "-") {
+			pattern = pattern " .*" $4
+		}
+		printf "type=SingleWithThreshold\ncontinue=TakeNext\nptype=RegExp\npattern=%s\ndesc=%s $1\naction=none\nwindow=3600\nthresh=%d\n\n", pattern, $1, $5 + 1
+	}'
+}
+
+for n in 1 10 20; do
+	tocsin_rules "$n" > "$work/rules-$n.yml"
+done
+sec_rules 10 > "$work/sec.rules"
+grep -v '^#' "$bench/rules.tsv" | awk -F '\t' '{ print "\\[" $2 "\\] " ($4 == "-" ? "" : ".*" $4) }' > "$work/patterns"
+
+# ---- first: do they agree? ----
+
+expected=$(from storms "$data/told")
+echo "$(from lines "$data/told") lines, $bytes bytes, $(from kills "$data/told") kills, $expected kill storms (seed $seed)."
+echo
+if have mawk; then
+	found=$(LC_ALL=C mawk -f "$bench/window.awk" "$log" | tail -n 1)
+	[ "$found" = "$expected" ] || die "mawk finds $found storms, not $expected: these measurements would compare different things"
+fi
+if [ -x "$tocsin" ]; then
+	found=$("$tocsin" -r "$work/rules-1.yml" -o jsonl "$log" | grep -c '"state":"open"')
+	[ "$found" = "$expected" ] || die "tocsin finds $found storms, not $expected: these measurements would compare different things"
+else
+	echo "bench: $tocsin is not built: the others only" >&2
+fi
+
+# ---- the contestants: NAME | BYTES | WHAT | COMMAND ----
+
+q()
+{
+	printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
+contestants()
+{
+	f=$(q "$log")
+	if [ -x "$tocsin" ]; then
+		t="exec $(q "$tocsin") -o jsonl"
+		[ -d "$rules" ] && echo "tocsin-shipped|$bytes|\`tocsin\`, shipped rules|$t -r $(q "$rules") $f"
+		echo "tocsin-1|$bytes|\`tocsin\`, 1 rule|$t -r $(q "$work/rules-1.yml") $f"
+		echo "tocsin-10|$bytes|\`tocsin\`, 10 rules|$t -r $(q "$work/rules-10.yml") $f"
+		echo "tocsin-20|$bytes|\`tocsin\`, 20 rules|$t -r $(q "$work/rules-20.yml") $f"
+	fi
+	echo "grep-c|$bytes|\`grep -c '\\[kill\\]'\`, UTF-8: matching only|LC_ALL=C.UTF-8 exec grep -c '\\[kill\\]' $f"
+	echo "grep-cf|$bytes|\`grep -cF '[kill]'\`, C locale: matching only|LC_ALL=C exec grep -cF '[kill]' $f"
+	have rg && echo "rg|$bytes|\`rg -c\`, 20 patterns: matching only|LC_ALL=C exec rg -c -f $(q "$work/patterns") $f"
+	if have mawk; then
+		echo "mawk|$bytes|\`mawk\`, sliding window: 1 rule|LC_ALL=C exec mawk -f $(q "$bench/window.awk") $f"
+		echo "grep-mawk|$bytes|\`grep -F\` piped to \`mawk\`: 1 rule, 2 CPUs|LC_ALL=C grep -F '[kill]' $f | LC_ALL=C mawk -f $(q "$bench/window.awk")"
+	fi
+	have sec && echo "sec|$sec_bytes|SEC, 10 rules: arrival time only|exec sec --conf=$(q "$work/sec.rules") --input=$(q "$slice/town.log") --notail --debug=1"
+	for type in zst gz; do
+		[ -s "$log.$type" ] || continue
+		case $type in zst) tool=zstd ;; gz) tool=gzip ;; esac
+		echo "$tool|$bytes|\`$tool -dc\`: decompression alone|exec $tool -dc $(q "$log.$type")"
+		[ -x "$tocsin" ] && echo "tocsin-$type|$bytes|\`tocsin\` on the .$type, 20 rules|exec $(q "$tocsin") -o jsonl -r $(q "$work/rules-20.yml") $(q "$log.$type")"
+	done
+}
+
+contestants > "$work/contestants"
+mkdir "$work/times"
+run=0
+while [ "$run" -le "$runs" ]; do
+	while IFS='|' read -r name _ _ command; do
+		times=$work/times/$name
+		[ "$run" -gt 0 ] || times=/dev/null # the first only warms up
+		"$work/measure" "$times" sh -c "$command" < /dev/null 2> "$work/told" ||
+			{ echo "bench: $name: exit status $?" >&2; head -n 3 "$work/told" >&2; }
+	done < "$work/contestants"
+	[ ! -t 2 ] || printf '\rrun %d of %d' "$run" "$runs" >&2
+	run=$((run + 1))
+done
+[ ! -t 2 ] || printf '\r\033[K' >&2
+
+# ---- the table ----
+
+# median COLUMN NAME
+median()
+{
+	sort -n -k "$1,$1" "$work/times/$2" | awk -v column="$1" '{ v[NR] = $column } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+while IFS='|' read -r name size what _; do
+	echo "$name|$size|$what|$(median 1 "$name")|$(median 4 "$name")|$(sort -n "$work/times/$name" | sed -n '1{s/ .*//;p;}')"
+done < "$work/contestants" > "$work/medians"
+
+awk -F '|' -v runs="$runs" '
+	{
+		name[NR] = $1; what[NR] = $3; seconds[NR] = $4; peak[NR] = $5; best[NR] = $6
+		rate[$1] = $2 / 1e6 / $4
+	}
+	END {
+		reference = "tocsin-20" in rate ? "tocsin-20" : "mawk" in rate ? "mawk" : name[1]
+		printf "| program | s, median of %d | best | MB/s | of %s | peak MiB |\n|---|--:|--:|--:|--:|--:|\n", runs, reference
+		for (i = 1; i <= NR; i++)
+			printf "| %s | %.2f | %.2f | %.0f | %.2f | %.1f |\n", what[i], seconds[i], best[i], rate[name[i]], rate[name[i]] / rate[reference], peak[i] / 1024
+		print ""
+		if ("tocsin-1" in rate && "mawk" in rate)
+			printf "- tocsin is %.1f times as fast as mawk at the same rule\n", rate["tocsin-1"] / rate["mawk"]
+		if ("tocsin-10" in rate && "sec" in rate)
+			printf "- tocsin is %.0f times as fast as SEC at the same 10 rules\n", rate["tocsin-10"] / rate["sec"]
+		if ("tocsin-20" in rate && "rg" in rate)
+			printf "- tocsin with 20 rules is %.1f times as fast as rg, which only matches\n", rate["tocsin-20"] / rate["rg"]
+		if ("tocsin-zst" in rate)
+			printf "- tocsin on the .zst takes %.2f of the time of zstd -dc alone\n", rate["zstd"] / rate["tocsin-zst"]
+		if ("tocsin-gz" in rate)
+			printf "- tocsin on the .gz takes %.2f of the time of gzip -dc alone\n", rate["gzip"] / rate["tocsin-gz"]
+	}' "$work/medians"
