@@ -1,9 +1,10 @@
 /*
- * measure.c: runs a command with its output thrown away and appends one line to FILE:
+ * measure.c: runs a command with its output in a file and appends one line to TIMES:
  *	seconds  user-seconds  system-seconds  peak-KiB  exit-status
  *
- *	measure FILE COMMAND [ARGUMENT...]
+ *	measure TIMES OUTPUT COMMAND [ARGUMENT...]
  *
+ * A file, for GNU grep does not work when its output is /dev/null: it stops at the first match.
  * Peak memory is that of the largest single process among the command and the children it waited for.
  */
 #include <fcntl.h>
@@ -23,22 +24,24 @@ int main(int argc, char **argv)
 {
 	struct timespec start, end;
 	struct rusage usage;
-	int status, null;
+	int status, fd;
 	pid_t pid;
 	FILE *f;
 
-	if (argc < 3) {
-		fputs("usage: measure FILE COMMAND [ARGUMENT...]\n", stderr);
+	if (argc < 4) {
+		fputs("usage: measure TIMES OUTPUT COMMAND [ARGUMENT...]\n", stderr);
 		return 2;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	pid = fork();
 	if (pid == 0) {
-		null = open("/dev/null", O_WRONLY);
-		if (null < 0 || dup2(null, STDOUT_FILENO) < 0)
+		fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) {
+			perror(argv[2]);
 			_exit(126);
-		execvp(argv[2], argv + 2);
-		perror(argv[2]);
+		}
+		execvp(argv[3], argv + 3);
+		perror(argv[3]);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0) {

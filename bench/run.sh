@@ -39,13 +39,16 @@ have()
 
 # ---- data ----
 
-${CC:-cc} -O2 -o "$work/generate" "$bench/generate.c" && ${CC:-cc} -O2 -o "$work/measure" "$bench/measure.c" || die "cannot compile"
+for program in generate measure; do
+	${CC:-cc} -O2 -o "$work/$program" "$bench/$program.c" || die "cannot compile $program.c"
+done
 
 # make_log DIR BYTES: DIR/town.log and DIR/told, what the generator says of it
 make_log()
 {
 	[ -s "$1/told" ] && return
-	mkdir -p "$1" && "$work/generate" "$2" "$seed" > "$1/town.log" 2> "$1/told.new" || die "cannot write to $1"
+	mkdir -p "$1" || die "cannot make $1"
+	"$work/generate" "$2" "$seed" > "$1/town.log" 2> "$1/told.new" || die "cannot write to $1"
 	mv "$1/told.new" "$1/told"
 }
 
@@ -68,7 +71,8 @@ if have zstd && [ ! -s "$log.zst" ]; then
 	zstd -q -3 -f -o "$log.zst" "$log" || die "zstd failed"
 fi
 if have gzip && [ ! -s "$log.gz" ]; then
-	gzip -c "$log" > "$work/town.log.gz" && mv "$work/town.log.gz" "$log.gz" || die "gzip failed"
+	gzip -c "$log" > "$log.gz.new" || die "gzip failed"
+	mv "$log.gz.new" "$log.gz"
 fi
 
 # ---- rules, for tocsin, SEC and rg, all from rules.tsv ----
@@ -167,7 +171,7 @@ contestants()
 	for type in zst gz; do
 		[ -s "$log.$type" ] || continue
 		case $type in zst) tool=zstd ;; gz) tool=gzip ;; esac
-		echo "$tool|$bytes|\`$tool -dc\`: decompression alone|exec $tool -dc $(q "$log.$type")"
+		echo "$tool|$bytes|\`$tool -dc\`: decompression alone|exec $tool -dc $(q "$log.$type") > /dev/null"
 		[ -x "$tocsin" ] && echo "tocsin-$type|$bytes|\`tocsin\` on the .$type, 20 rules|exec $(q "$tocsin") -o jsonl -r $(q "$work/rules-20.yml") $(q "$log.$type")"
 	done
 }
@@ -179,7 +183,7 @@ while [ "$run" -le "$runs" ]; do
 	while IFS='|' read -r name _ _ command; do
 		times=$work/times/$name
 		[ "$run" -gt 0 ] || times=/dev/null # the first only warms up
-		"$work/measure" "$times" sh -c "$command" < /dev/null 2> "$work/told" ||
+		"$work/measure" "$times" "$work/output" sh -c "$command" < /dev/null 2> "$work/told" ||
 			{ echo "bench: $name: exit status $?" >&2; head -n 3 "$work/told" >&2; }
 	done < "$work/contestants"
 	[ ! -t 2 ] || printf '\rrun %d of %d' "$run" "$runs" >&2
