@@ -4,7 +4,7 @@
  */
 #include "fields.h"
 #include "options.h"
-#include "pipeline.h"
+#include "run.h"
 
 #include "base/memory.h"
 #include "base/quote.h"
@@ -135,65 +135,65 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
 	}
 }
 
-static void print_stats(const struct run_context *run, const struct pipeline_result *r)
+static void print_stats(const struct run_context *run, const struct pipeline *p)
 {
 	struct timespec now;
+	struct lane_stats s;
 	uint64_t bytes = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	for (size_t i = 0; i < r->n_streams; i++) {
-		const struct stream_stats *s = &r->streams[i];
-		struct buffer name = BUFFER_INIT;
-		quote_terminal(&name, span_from_string(s->name));
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		struct buffer text = BUFFER_INIT;
+		quote_terminal(&text, span_from_string(s.name));
 		fprintf(stderr, "%s (%s): %" PRIu64 " bytes, %" PRIu64 " lines, %" PRIu64 " records in %" PRIu64 " file%s\n",
-			buffer_string(&name), s->source, s->decoder.bytes, s->decoder.lines, s->decoder.records, s->files, s->files == 1 ? "" : "s");
+			buffer_string(&text), s.source, s.decoder->bytes, s.decoder->lines, s.decoder->records, s.files, s.files == 1 ? "" : "s");
 		fprintf(stderr, "  candidates %" PRIu64 ", parsed %" PRIu64 ", unparsed %" PRIu64 ", matched %" PRIu64 ", late %" PRIu64 ", cut %" PRIu64
 				", from the future %" PRIu64 ", with NUL %" PRIu64 ", regex limits hit %" PRIu64 "\n",
-			s->matcher.candidates, s->decoder.parsed, s->decoder.unparsed, s->matcher.matched, s->late, s->decoder.cut, s->future,
-			s->decoder.nul_bytes, s->matcher.regex_limit_hits);
-		buffer_clear(&name);
-		struct span sample = buffer_span(&s->decoder.unparsed_sample);
+			s.matcher->candidates, s.decoder->parsed, s.decoder->unparsed, s.matcher->matched, s.late, s.decoder->cut, s.future,
+			s.decoder->nul_bytes, s.matcher->regex_limit_hits);
+		struct span sample = buffer_span(&s.decoder->unparsed_sample);
 		while (sample.len) {
 			const char *end = memchr(sample.ptr, '\n', sample.len);
 			size_t len = end ? (size_t)(end - sample.ptr) : sample.len;
-			buffer_clear(&name);
-			quote_terminal(&name, span_of(sample.ptr, len));
-			fprintf(stderr, "  unparsed: %s\n", buffer_string(&name));
+			buffer_clear(&text);
+			quote_terminal(&text, span_of(sample.ptr, len));
+			fprintf(stderr, "  unparsed: %s\n", buffer_string(&text));
 			sample = span_from(sample, len + (end ? 1 : 0));
 		}
-		buffer_release(&name);
-		bytes += s->decoder.bytes;
+		buffer_release(&text);
+		bytes += s.decoder->bytes;
 	}
-	const struct engine_stats *e = &r->engine;
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
 	fprintf(stderr, "events %" PRIu64 ", late %" PRIu64 ", without a group-by field %" PRIu64 ", keys %" PRIu64 " (peak %" PRIu64 "), evicted %" PRIu64
 			", dropped from full windows %" PRIu64 ", held back at most %" PRIu64 "\n",
-		e->events, e->late, e->missing_key, e->keys, e->keys_peak, e->evicted, e->window_cut, r->held_peak);
+		e->events, e->late, e->missing_key, e->keys, e->keys_peak, e->evicted, e->window_cut, pipeline_held_peak(p));
 	fprintf(stderr, "incidents opened %" PRIu64 ", updated %" PRIu64 ", resolved %" PRIu64 ", still open %" PRIu64 ", inhibited %" PRIu64
 			", absences undetermined %" PRIu64 ", commands refused %" PRIu64 "\n",
-		e->opened, e->updated, e->resolved, r->open_incidents, e->inhibited, e->undetermined, e->commands_refused);
+		e->opened, e->updated, e->resolved, engine_open_incidents(pipeline_engine(p)), e->inhibited, e->undetermined, e->commands_refused);
 	double elapsed = seconds_between(&run->began, &now);
 	fprintf(stderr, "%.1f MiB in %.2f s (%.0f MiB/s)\n", (double)bytes / 1048576, elapsed, (double)bytes / 1048576 / (elapsed > 0 ? elapsed : 1));
 }
 
-/* What the end of the run has to say in any case: late and lost things are never silent. */
-static void add_doubts(const struct pipeline_result *r, struct diag_list *diags)
+static void add_doubt(struct diag_list *diags, const char *name, uint64_t n, const char *what)
 {
-	for (size_t i = 0; i < r->n_streams; i++) {
-		const struct stream_stats *s = &r->streams[i];
-		if (s->late)
-			diag_add(diags, DIAG_WARNING, NULL, 0, 0,
-				 "%s: %" PRIu64 " record%s came later than --lateness allows; used where they could be", s->name, s->late, s->late == 1 ? "" : "s");
-		if (s->future)
-			diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s: %" PRIu64 " record%s stamped in the future; left out", s->name, s->future,
-				 s->future == 1 ? "" : "s");
-		if (s->decoder.cut)
-			diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s: %" PRIu64 " record%s cut at the limit (--max-record)", s->name, s->decoder.cut,
-				 s->decoder.cut == 1 ? "" : "s");
+	if (n)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s%s%" PRIu64 " %s", name, *name ? ": " : "", n, what);
+}
+
+/* What the end of the run has to say in any case: late and lost things are never silent. */
+static void add_doubts(const struct pipeline *p, struct diag_list *diags)
+{
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
+	struct lane_stats s;
+
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		add_doubt(diags, s.name, s.late, "matched records came later than --lateness allows; used where they could be");
+		add_doubt(diags, s.name, s.future, "records are stamped in the future; left out");
+		add_doubt(diags, s.name, s.decoder->cut, "records were cut at the limit (--max-record)");
 	}
-	if (r->engine.evicted)
-		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%" PRIu64 " keys were dropped at the limit (--max-keys)", r->engine.evicted);
-	if (r->notices_dropped)
-		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%" PRIu64 " more notices were not shown; --stats counts them", r->notices_dropped);
+	add_doubt(diags, "", e->evicted, "keys were dropped at the limit (--max-keys)");
+	add_doubt(diags, "", e->window_cut, "events were dropped from windows that were full");
+	add_doubt(diags, "", pipeline_notices_dropped(p), "more notices are not shown; --stats counts them");
 }
 
 static void look(void *context, const struct event *e, enum parse_result r)
@@ -257,7 +257,8 @@ static int verb_run(const struct options *o)
 	struct diag_list diags = DIAG_LIST_INIT;
 	struct run_context run = { .options = o };
 	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
-				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys, .stdin_source = o->source };
+				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys };
+	struct run_options ro = { .stdin_source = o->source, .now_ns = p.now_ns, .lateness_ns = o->lateness_ns };
 
 	if (o->n_words == 0 && isatty(STDIN_FILENO)) {
 		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
@@ -297,28 +298,28 @@ static int verb_run(const struct options *o)
 	}
 	if ((!bad_inputs || streams.n) &&
 	    (o->verb == VERB_FIELDS || open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags))) {
-		struct pipeline_result r;
-		p.rules = rs;
+		p.rules = ro.rules = rs;
 		p.zone_of = zone_of;
 		p.zone_context = &run;
 		if (isatty(STDERR_FILENO) && !o->quiet) {
-			p.progress = show_progress;
-			p.progress_context = &run;
+			ro.progress = show_progress;
+			ro.progress_context = &run;
 		}
 		clock_gettime(CLOCK_MONOTONIC, &run.began);
 		run.shown = run.began;
-		bool ok = pipeline_run(&p, &streams, outputs, n_outputs, &r, &diags) && !bad_inputs;
+		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
+		bool ok = run_streams(pipeline, &ro, &streams, &diags) && !bad_inputs;
 		if (run.progress_shown)
 			fputs("\r\033[K", stderr);
 		for (size_t i = 0; i < n_outputs; i++)
 			if (output_close(&outputs[i], &diags) == OUTPUT_FAILED)
 				ok = false;
-		add_doubts(&r, &diags);
-		status = !ok ? EXIT_TROUBLE : o->exit_code && r.engine.opened ? EXIT_INCIDENT : EXIT_RAN;
+		add_doubts(pipeline, &diags);
+		status = !ok ? EXIT_TROUBLE : o->exit_code && engine_stats(pipeline_engine(pipeline))->opened ? EXIT_INCIDENT : EXIT_RAN;
 		print_diags(o, &diags);
 		if (o->stats)
-			print_stats(&run, &r);
-		pipeline_result_release(&r);
+			print_stats(&run, pipeline);
+		pipeline_free(pipeline);
 		if (run.survey) {
 			struct buffer out = BUFFER_INIT;
 			field_survey_print(run.survey, &out);

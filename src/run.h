@@ -1,0 +1,27 @@
+/*
+ * run.h: one run over given inputs, from the first byte to the last: which log is read next, what each is, when a
+ * pipe is waited for.
+ */
+#ifndef TOCSIN_RUN_H
+#define TOCSIN_RUN_H
+
+#include "input/stream.h"
+#include "pipeline.h"
+
+struct run_options {
+	const struct ruleset *rules;
+	const char *stdin_source; /* -s; NULL: recognise it */
+	int64_t now_ns;           /* arrival of what a pipe brings without stamps */
+	int64_t lateness_ns;      /* a pipe that is silent for longer is caught up with */
+	/* Called now and then with what has been read of what there is (0: unknown), in bytes on disk. May be NULL. */
+	void (*progress)(void *context, uint64_t done, uint64_t total);
+	void *progress_context;
+};
+
+/* A source by name: the rules' own first, then the built-in ones; NULL when unknown. */
+const struct source *source_by_name(const struct ruleset *rs, const char *name);
+
+/* Reads all streams to their ends and finishes the pipeline. False when one could not be read, or not be recognised: diags tell. */
+bool run_streams(struct pipeline *p, const struct run_options *o, const struct stream_list *streams, struct diag_list *diags);
+
+#endif
