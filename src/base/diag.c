@@ -21,7 +21,7 @@
 #define SHOWN_BEFORE 60
 #define TAB_COLUMNS 8
 
-static char *format_text(const char *format, va_list args)
+static char *__attribute__((format(printf, 1, 0))) format_text(const char *format, va_list args)
 {
 	char *text = NULL;
 
