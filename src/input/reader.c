@@ -1,0 +1,266 @@
+/*
+ * reader.c: decides when a file is an archive, and moves bytes from the descriptor to the caller. Invariants: plain
+ * bytes are read straight into the caller's buffer (all but the first few, which were needed to see that they are
+ * plain); an archive takes one input buffer and no output buffer; after an error nothing more comes. It does not
+ * wait for descriptors that would block, does not look at names, and knows nothing of lines.
+ *
+ *	SNIFFING ──→ PLAIN ⟲ (may grow)
+ *	    └──────→ ARCHIVE ──→ ENDED
+ *	any, on an error ──→ ENDED
+ */
+#include "input/reader.h"
+#include "base/memory.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define INPUT_SIZE ((size_t)256 << 10)
+/* The first read is short: of a plain file it is the only one that is copied. */
+#define SNIFF_SIZE ((size_t)4 << 10)
+/* Linux reads no more at once. */
+#define READ_MAX ((size_t)1 << 30)
+
+enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
+
+struct reader {
+	int fd;
+	char *name;
+	enum reader_state state;
+	enum compression compression;
+	char *in; /* SNIFFING, and PLAIN until it is used up: SNIFF_SIZE; ARCHIVE: INPUT_SIZE */
+	size_t in_pos, in_end;
+	bool in_last; /* the descriptor is at its end */
+	struct unpack *unpack;
+	uint64_t bytes_in, bytes_out;
+	bool regular;
+	int64_t mtime_ns;
+};
+
+struct reader *reader_new(int fd, const char *name)
+{
+	struct reader *r = xcalloc(1, sizeof *r);
+	struct stat st;
+
+	r->fd = fd;
+	r->name = xstrdup(name);
+	r->state = READER_SNIFFING;
+	r->mtime_ns = INT64_MIN;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		r->regular = true;
+		/* A time beyond what nanoseconds can hold is as good as none. */
+		if (st.st_mtim.tv_sec > -INT64_C(9000000000) && st.st_mtim.tv_sec < INT64_C(9000000000))
+			r->mtime_ns = (int64_t)st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	}
+	return r;
+}
+
+struct reader *reader_open(const char *path, struct diag_list *diags)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	const char *name = is_stdin ? "standard input" : path;
+	struct stat st;
+	int fd;
+
+	/* A copy, so that freeing the reader leaves descriptor 0 taken: another file must not become standard input. */
+	do
+		fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0) {
+		int error = errno;
+
+		diag_add(diags, DIAG_ERROR, name, 0, 0, "cannot open: %s", strerror(error));
+		if (error == EACCES)
+			diag_hint(diags, "check who may read the file and search the directories above it");
+		else if (error == EMFILE || error == ENFILE)
+			diag_hint(diags, "name fewer files, or raise the limit with `ulimit -n`");
+		return NULL;
+	}
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+		close(fd);
+		diag_add(diags, DIAG_ERROR, name, 0, 0, "is a directory");
+		diag_hint(diags, "name a file in it");
+		return NULL;
+	}
+	return reader_new(fd, name);
+}
+
+void reader_free(struct reader *r)
+{
+	if (!r)
+		return;
+	unpack_free(r->unpack);
+	close(r->fd);
+	free(r->in);
+	free(r->name);
+	free(r);
+}
+
+/* As reader_read() does, but from the descriptor. */
+static ssize_t read_fd(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+{
+	ssize_t n;
+
+	do
+		n = read(r->fd, buf, len < READ_MAX ? len : READ_MAX);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0) {
+		r->bytes_in += (uint64_t)n;
+		return n;
+	}
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return READER_WOULD_BLOCK;
+	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "cannot read at byte %llu: %s", (unsigned long long)r->bytes_in,
+		 strerror(errno));
+	diag_hint(diags, "what came before it was used");
+	r->state = READER_ENDED;
+	return READER_ERROR;
+}
+
+/* Reads until it is clear what the file is. Returns 1 then; else as reader_read(). */
+static ssize_t sniff(struct reader *r, struct diag_list *diags)
+{
+	bool undecided = true;
+
+	if (!r->in)
+		r->in = xmalloc(SNIFF_SIZE);
+	while (undecided) {
+		ssize_t n = read_fd(r, r->in + r->in_end, SNIFF_SIZE - r->in_end, diags);
+
+		if (n < 0)
+			return n;
+		if (n == 0 && r->in_end == 0)
+			return READER_EOF; /* what will be appended may still be anything */
+		r->in_end += (size_t)n;
+		r->compression = compression_recognise(span_of(r->in, r->in_end), &undecided);
+		if (n == 0)
+			undecided = false;
+	}
+	if (r->compression == COMPRESSION_NONE) {
+		r->state = READER_PLAIN;
+	} else {
+		r->state = READER_ARCHIVE;
+		r->in = xrealloc(r->in, INPUT_SIZE);
+		r->unpack = unpack_new(r->compression);
+	}
+	return 1;
+}
+
+static ssize_t read_plain(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+{
+	size_t n = r->in_end - r->in_pos;
+
+	if (!n)
+		return read_fd(r, buf, len, diags);
+	if (n > len)
+		n = len;
+	memcpy(buf, r->in + r->in_pos, n);
+	r->in_pos += n;
+	if (r->in_pos == r->in_end) {
+		free(r->in);
+		r->in = NULL;
+		r->in_pos = r->in_end = 0;
+	}
+	return (ssize_t)n;
+}
+
+static ssize_t archive_damaged(struct reader *r, struct diag_list *diags)
+{
+	r->state = READER_ENDED;
+	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "%s: %s, at byte %llu of the unpacked data", compression_name(r->compression),
+		 unpack_problem(r->unpack), (unsigned long long)r->bytes_out);
+	diag_hint(diags, "%s", unpack_problem_hint(r->unpack));
+	return READER_ERROR;
+}
+
+static ssize_t archive_ended(struct reader *r, struct diag_list *diags)
+{
+	r->state = READER_ENDED;
+	if (unpack_warning(r->unpack))
+		diag_add(diags, DIAG_WARNING, r->name, 0, 0, "%s: %s", compression_name(r->compression), unpack_warning(r->unpack));
+	return READER_EOF;
+}
+
+static ssize_t read_archive(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+{
+	for (;;) {
+		struct unpack_io io = { span_of(r->in + r->in_pos, r->in_end - r->in_pos), r->in_last, buf, len };
+		enum unpack_result result = unpack_step(r->unpack, &io);
+		ssize_t n;
+
+		r->in_pos = r->in_end - io.in.len;
+		switch (result) {
+		case UNPACK_OUTPUT:
+			return io.out - (char *)buf;
+		case UNPACK_END:
+			return archive_ended(r, diags);
+		case UNPACK_DAMAGED:
+			return archive_damaged(r, diags);
+		case UNPACK_HUNGRY:
+			break;
+		}
+		assert(!io.in.len && !r->in_last);
+		r->in_pos = r->in_end = 0;
+		n = read_fd(r, r->in, INPUT_SIZE, diags);
+		if (n < 0)
+			return n;
+		r->in_end = (size_t)n;
+		r->in_last = n == 0;
+	}
+}
+
+ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+{
+	ssize_t n = 0;
+
+	assert(len > 0);
+	if (r->state == READER_SNIFFING) {
+		n = sniff(r, diags);
+		if (n <= 0)
+			return n;
+	}
+	switch (r->state) {
+	case READER_SNIFFING:
+	case READER_ENDED:
+		return READER_EOF;
+	case READER_PLAIN:
+		n = read_plain(r, buf, len, diags);
+		break;
+	case READER_ARCHIVE:
+		n = read_archive(r, buf, len, diags);
+		break;
+	}
+	if (n > 0)
+		r->bytes_out += (uint64_t)n;
+	return n;
+}
+
+enum compression reader_compression(const struct reader *r)
+{
+	return r->compression;
+}
+
+uint64_t reader_bytes_in(const struct reader *r)
+{
+	return r->bytes_in;
+}
+
+uint64_t reader_bytes_out(const struct reader *r)
+{
+	return r->bytes_out;
+}
+
+uint64_t reader_size(const struct reader *r)
+{
+	struct stat st;
+
+	return r->regular && fstat(r->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+int64_t reader_mtime_ns(const struct reader *r)
+{
+	return r->mtime_ns;
+}
