@@ -1,1 +1,2 @@
 # Man pages: dist_man_MANS += man/NAME.SECTION
+dist_man_MANS += man/tocsin.1 man/tocsin-rules.5
