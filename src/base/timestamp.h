@@ -55,6 +55,8 @@ const struct zone *zone_get(const char *name);
 const char *zone_name(const struct zone *z);
 /* Seconds east of UTC at an instant. */
 int32_t zone_offset_s(const struct zone *z, int64_t time_ns);
+/* Does the offset stay the same from one instant to another? */
+bool zone_is_steady(const struct zone *z, int64_t from_ns, int64_t to_ns);
 
 /*
  * The instant of a civil time in a zone (ignored when has_zone). A time that stands twice (autumn) is

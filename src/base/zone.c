@@ -208,6 +208,11 @@ int32_t zone_offset_s(const struct zone *z, int64_t time_ns)
 	return z->offsets[zone_index(z, floor_seconds(time_ns))];
 }
 
+bool zone_is_steady(const struct zone *z, int64_t from_ns, int64_t to_ns)
+{
+	return zone_index(z, floor_seconds(from_ns)) == zone_index(z, floor_seconds(to_ns));
+}
+
 /* The instant (seconds) of local seconds, the year being known. */
 static int64_t resolve_local(const struct zone *z, int64_t local, int32_t nanosecond, int64_t previous_ns)
 {

@@ -58,6 +58,9 @@ struct decoder {
 	enum skip skip;
 	int64_t newest_ns;
 	struct decoder_stats stats;
+	struct span source_name;
+	int64_t minute_ns;       /* of minute_text, "YYYY-MM-DDTHH:MM:" */
+	char minute_text[17];
 };
 
 static const struct format_ops *const all_ops[FORMAT_COUNT] = {
@@ -83,7 +86,8 @@ struct decoder *decoder_new(const struct source *s, const struct field_table *fi
 	d->source = s;
 	d->ops = all_ops[s->format];
 	d->record_limit = record_limit == 0 ? RECORD_LIMIT_DEFAULT : record_limit < BLOCK_LIMIT / 4 ? record_limit : BLOCK_LIMIT / 4;
-	d->newest_ns = TIME_NONE;
+	d->newest_ns = d->minute_ns = TIME_NONE;
+	d->source_name = span_from_string(s->name);
 	d->context = (struct format_context){
 		.source = s,
 		.fields = fields,
@@ -140,33 +144,50 @@ const struct decoder_stats *decoder_stats(const struct decoder *d)
 	return &d->stats;
 }
 
+#ifdef __SSE2__
+static inline __attribute__((always_inline)) uint64_t mask64(__m128i a, __m128i b, __m128i c, __m128i d)
+{
+	return (uint64_t)(unsigned)_mm_movemask_epi8(a) | (uint64_t)(unsigned)_mm_movemask_epi8(b) << 16 |
+	       (uint64_t)(unsigned)_mm_movemask_epi8(c) << 32 | (uint64_t)(unsigned)_mm_movemask_epi8(d) << 48;
+}
+
+static inline __attribute__((always_inline)) __m128i special16(__m128i v)
+{
+	return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')), _mm_cmpeq_epi8(v, _mm_set1_epi8(ESC))),
+			    _mm_cmpeq_epi8(v, _mm_setzero_si128()));
+}
+
 /*
  * Newlines among the 64 bytes at p as a bit mask; *ret_special: those that are backslash, ESC or NUL. All 64 are readable.
  */
+static inline __attribute__((always_inline)) uint64_t scan64(const char *p, uint64_t *ret_special)
+{
+	const __m128i newline = _mm_set1_epi8('\n');
+	__m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
+	__m128i c = _mm_loadu_si128((const __m128i *)(const void *)(p + 32));
+	__m128i d = _mm_loadu_si128((const __m128i *)(const void *)(p + 48));
+	__m128i sa = special16(a), sb = special16(b), sc = special16(c), sd = special16(d);
+
+	*ret_special = 0;
+	if (__builtin_expect(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(sa, sb), _mm_or_si128(sc, sd))) != 0, 0))
+		*ret_special = mask64(sa, sb, sc, sd);
+	return mask64(_mm_cmpeq_epi8(a, newline), _mm_cmpeq_epi8(b, newline), _mm_cmpeq_epi8(c, newline),
+		      _mm_cmpeq_epi8(d, newline));
+}
+#else
 static inline uint64_t scan64(const char *p, uint64_t *ret_special)
 {
 	uint64_t newlines = 0, special = 0;
-#ifdef __SSE2__
-	const __m128i newline = _mm_set1_epi8('\n'), backslash = _mm_set1_epi8('\\');
-	const __m128i escape = _mm_set1_epi8(ESC), zero = _mm_setzero_si128();
 
-	for (int i = 0; i < 4; i++) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
-		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, escape)),
-					   _mm_cmpeq_epi8(v, zero));
-
-		newlines |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, newline)) << (16 * i);
-		special |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
-	}
-#else
 	for (int i = 0; i < 64; i++) {
 		newlines |= (uint64_t)(p[i] == '\n') << i;
 		special |= (uint64_t)(p[i] == '\\' || p[i] == ESC || p[i] == '\0') << i;
 	}
-#endif
 	*ret_special = special;
 	return newlines;
 }
+#endif
 
 /* Which SPECIAL_* the bytes of `mask` at p are. */
 static uint8_t classify(const char *p, uint64_t mask)
@@ -184,41 +205,48 @@ static uint8_t classify_span(const char *p, size_t len)
 	       (memchr(p, '\0', len) ? SPECIAL_NUL : 0);
 }
 
+/* What is kept of a record that is too long. */
+static __attribute__((noinline)) void cut_record(struct decoder *d, const char *block, struct record *r)
+{
+	const char *p = block + r->offset, *newline;
+	size_t len = d->record_limit;
+	uint8_t special = classify_span(p, len);
+
+	r->len = (uint32_t)len;
+	r->lines = 1;
+	for (size_t i = 0; (newline = memchr(p + i, '\n', len - i)); i = (size_t)(newline - p) + 1)
+		r->lines++;
+	r->flags = (uint8_t)((r->flags & RECORD_STAMPED) | RECORD_CUT | (special & SPECIAL_ESCAPED ? RECORD_ESCAPED : 0));
+	if (special & SPECIAL_NUL)
+		d->stats.nul_bytes++;
+	d->stats.cut++;
+	d->skip = d->context.single_line ? SKIP_NOTHING : SKIP_RECORD;
+}
+
 /* Gives the open record, which ends before `end`; cut where it is too long. */
-static inline void close_record(struct decoder *d, const char *block, size_t end, struct record_list *list)
+static inline __attribute__((always_inline)) void close_record(struct decoder *d, const char *block, size_t end,
+								struct record_list *list)
 {
 	struct frame *f = &d->frame;
 	size_t len = end - f->start;
-	uint32_t lines = f->line - f->record_line;
-	uint8_t flags = f->stamped ? RECORD_STAMPED : 0, special = f->special;
+	struct record *r;
 
+	ARRAY_GROW(list->items, list->n, list->cap);
+	r = &list->items[list->n++];
+	r->offset = (uint32_t)f->start;
+	r->len = (uint32_t)len;
+	r->lines = f->line - f->record_line;
+	r->line = f->record_line;
+	r->time_ns = f->time_ns;
+	r->flags = f->stamped ? RECORD_STAMPED : 0;
 	if (__builtin_expect(len > d->record_limit, 0)) {
-		const char *p = block + f->start, *newline;
-
-		len = d->record_limit;
-		flags |= RECORD_CUT;
-		special = classify_span(p, len);
-		lines = 1;
-		for (size_t i = 0; (newline = memchr(p + i, '\n', len - i)); i = (size_t)(newline - p) + 1)
-			lines++;
-		d->stats.cut++;
-		d->skip = d->context.single_line ? SKIP_NOTHING : SKIP_RECORD;
-	}
-	if (__builtin_expect(special, 0)) {
-		if (special & SPECIAL_ESCAPED)
-			flags |= RECORD_ESCAPED;
-		if (special & SPECIAL_NUL)
+		cut_record(d, block, r);
+	} else if (__builtin_expect(f->special, 0)) {
+		if (f->special & SPECIAL_ESCAPED)
+			r->flags |= RECORD_ESCAPED;
+		if (f->special & SPECIAL_NUL)
 			d->stats.nul_bytes++;
 	}
-	ARRAY_GROW(list->items, list->n, list->cap);
-	list->items[list->n++] = (struct record){
-		.offset = (uint32_t)f->start,
-		.len = (uint32_t)len,
-		.lines = lines,
-		.line = f->record_line,
-		.time_ns = f->time_ns,
-		.flags = flags,
-	};
 	if (f->time_ns > d->newest_ns)
 		d->newest_ns = f->time_ns;
 	f->open = false;
@@ -365,10 +393,31 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
 	return used;
 }
 
+/* The record's time as text. Most records are of the same minute as the one before. */
+static struct span time_text(struct decoder *d, int64_t time_ns, struct arena *arena)
+{
+	char *text = arena_alloc(arena, TIME_TEXT_SIZE);
+	uint64_t in_minute = (uint64_t)time_ns - (uint64_t)d->minute_ns, second = in_minute / NS_PER_SECOND;
+
+	if (d->minute_ns == TIME_NONE || second > 59 || second * NS_PER_SECOND != in_minute) {
+		size_t len = time_format_utc_to(text, time_ns);
+
+		if (time_ns >= 0) {
+			d->minute_ns = time_ns - time_ns % (60 * NS_PER_SECOND);
+			memcpy(d->minute_text, text, sizeof d->minute_text);
+		}
+		return span_of(text, len);
+	}
+	memcpy(text, d->minute_text, sizeof d->minute_text);
+	text[17] = (char)('0' + second / 10);
+	text[18] = (char)('0' + second % 10);
+	text[19] = 'Z';
+	return span_of(text, 20);
+}
+
 /* Prepares *e and the text of the record: without colours, CRs and blank lines at its end. */
 static void prepare(struct decoder *d, struct span raw, const struct record *r, struct event *e)
 {
-	char *text;
 
 	while (raw.len > 0 && (raw.ptr[raw.len - 1] == '\r' || raw.ptr[raw.len - 1] == '\n'))
 		raw.len--;
@@ -380,11 +429,9 @@ static void prepare(struct decoder *d, struct span raw, const struct record *r, 
 	e->time_ns = r->time_ns;
 	e->source = d->source;
 	e->raw = raw;
-	if (r->time_ns != TIME_NONE) {
-		text = arena_alloc(&e->arena, TIME_TEXT_SIZE);
-		event_add(e, FIELD_TIME, span_of(text, time_format_utc_to(text, r->time_ns)), VALUE_STRING);
-	}
-	event_add(e, FIELD_SOURCE, span_from_string(d->source->name), VALUE_STRING);
+	if (r->time_ns != TIME_NONE)
+		event_add(e, FIELD_TIME, time_text(d, r->time_ns, &e->arena), VALUE_STRING);
+	event_add(e, FIELD_SOURCE, d->source_name, VALUE_STRING);
 	event_add(e, FIELD_RAW, raw, VALUE_STRING);
 }
 

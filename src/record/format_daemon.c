@@ -98,21 +98,10 @@ static void *daemon_state_new(struct format_context *c)
 static bool daemon_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
 	struct daemon_state *s = c->state;
-	struct civil civil;
-	size_t n;
 
 	if (line.len > STAMP_LENGTH && line.ptr[STAMP_LENGTH] == ' ' && stamp_cached(&s->cache, line.ptr, ret_time))
 		return true;
-	line = stamp_skip_colours(line);
-	if (line.len == 0 || !stamp_is_digit(*line.ptr))
-		return false;
-	n = civil_parse(line, &civil);
-	if (n == 0 || (n < line.len && line.ptr[n] != ' '))
-		return false;
-	*ret_time = stamp_resolve(c, &civil);
-	if (n == STAMP_LENGTH && !civil.has_zone)
-		stamp_keep(&s->cache, line.ptr, n, &civil, *ret_time);
-	return true;
+	return stamp_at_start(c, &s->cache, line, ret_time);
 }
 
 /* "convoy watcher" of "convoy watcher: …": one or two words, not all capitals. */
@@ -140,13 +129,12 @@ static enum parse_result daemon_parse(struct format_context *c, struct span raw,
 	struct daemon_state *s = c->state;
 	struct span message = stamp_skip_colours(raw), component;
 	const char *newline;
-	struct civil civil;
 	size_t n;
 
 	if (message.len == 0)
 		return PARSE_NOTHING;
 	if (r->flags & RECORD_STAMPED) {
-		message = span_from(message, civil_parse(message, &civil));
+		message = span_from(message, stamp_length(message));
 		if (message.len > 0)
 			message = span_from(message, 1);
 	}

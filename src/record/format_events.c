@@ -9,6 +9,7 @@
  *	session_death   payload.agent
  *	nudge           payload.target, the one who is nudged  target the same; from: X of "[from X]", else actor
  *	sling, mail     actor                                 target: payload.target, payload.to
+ *	handoff         actor                                 reason: payload.subject
  *	any other       payload.agent, else actor
  *
  * reason, bead and session come from the payload; message is its message, reason, subject or topic; rig is payload.rig
@@ -44,7 +45,7 @@ static bool events_begins(struct format_context *c, struct span line, int64_t *r
 			return true;
 		if (civil_parse(span_of(stamp, STAMP_LENGTH + 1), &civil) == STAMP_LENGTH + 1) {
 			*ret_time = stamp_resolve(c, &civil);
-			stamp_keep(cache, stamp, STAMP_LENGTH, &civil, *ret_time);
+			stamp_keep(c, cache, stamp, STAMP_LENGTH, &civil, *ret_time);
 			return true;
 		}
 	}
@@ -124,6 +125,8 @@ static enum parse_result events_parse(struct format_context *c, struct span raw,
 		event_set(e, FIELD_RIG, known[KNOWN_P_RIG], VALUE_STRING);
 	else if (known[KNOWN_RIG].len > 0)
 		event_set(e, FIELD_RIG, known[KNOWN_RIG], VALUE_STRING);
+	if (span_equal(type, SPAN("handoff")) && known[KNOWN_P_REASON].len == 0)
+		known[KNOWN_P_REASON] = known[KNOWN_P_SUBJECT];
 	add(e, FIELD_REASON, known[KNOWN_P_REASON]);
 	add(e, FIELD_BEAD, known[KNOWN_P_BEAD]);
 	add(e, FIELD_SESSION, first_of(known, session_names, 2));

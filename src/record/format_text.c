@@ -59,7 +59,7 @@ static bool text_begins(struct format_context *c, struct span line, int64_t *ret
 		return true;
 	*ret_time = stamp_resolve(c, &head.stamp);
 	if (head.stamp_len == STAMP_LENGTH && !head.stamp.has_zone)
-		stamp_keep(&s->cache, head.stamp_at, STAMP_LENGTH, &head.stamp, *ret_time);
+		stamp_keep(c, &s->cache, head.stamp_at, STAMP_LENGTH, &head.stamp, *ret_time);
 	return true;
 }
 

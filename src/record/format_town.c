@@ -53,21 +53,10 @@ static void *town_state_new(struct format_context *c)
 static bool town_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
 	struct stamp_cache *cache = c->state;
-	struct civil civil;
-	size_t n;
 
 	if (line.len > STAMP_LENGTH && line.ptr[STAMP_LENGTH] == ' ' && stamp_cached(cache, line.ptr, ret_time))
 		return true;
-	line = stamp_skip_colours(line);
-	if (line.len == 0 || !stamp_is_digit(*line.ptr))
-		return false;
-	n = civil_parse(line, &civil);
-	if (n == 0 || n == line.len || line.ptr[n] != ' ')
-		return false;
-	*ret_time = stamp_resolve(c, &civil);
-	if (n == STAMP_LENGTH && !civil.has_zone)
-		stamp_keep(cache, line.ptr, n, &civil, *ret_time);
-	return true;
+	return stamp_at_start(c, cache, line, ret_time);
 }
 
 static struct span cut_at(struct span s, char c)
@@ -239,19 +228,19 @@ static bool fork_nudge(struct event *e, struct span from, struct span detail)
 	if (to.len == 0 || !span_starts_with(rest, SPAN(" with \"")))
 		return false;
 	agent_add(e, to);
-	add_normal(e, FIELD_TARGET, to);
+	add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
 	add_nudge(e, span_from(rest, 6));
 	if (!event_first(e, FIELD_FROM))
 		add_normal(e, FIELD_FROM, from);
 	return true;
 }
 
-static void add_detail(struct event *e, const struct town_type *t, struct span agent, struct span detail)
+static void add_detail(struct event *e, const struct town_type *t, struct span detail)
 {
 	struct span rest;
 
 	if (t->detail == DETAIL_NUDGE) {
-		add_normal(e, FIELD_TARGET, agent);
+		add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
 		if (span_starts_with(detail, t->verb)) {
 			add_nudge(e, span_from(detail, t->verb.len));
 			return;
@@ -306,16 +295,13 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	struct span rest = stamp_skip_colours(raw), type, word, detail;
 	const struct town_type *t = NULL;
 	const char *close, *newline = raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
-	struct civil civil;
-	size_t n;
 
 	(void)c;
 	if (raw.len == 0)
 		return PARSE_NOTHING;
-	n = r->flags & RECORD_STAMPED ? civil_parse(rest, &civil) : 0;
-	if (n == 0)
+	if (!(r->flags & RECORD_STAMPED))
 		return PARSE_UNPARSED; /* a continuation whose beginning is not in the file */
-	rest = span_from(rest, n);
+	rest = span_from(rest, stamp_length(rest));
 	if (!span_starts_with(rest, SPAN(" [")))
 		return PARSE_UNPARSED;
 	rest = span_from(rest, 2);
@@ -342,7 +328,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
 		agent_add(e, word);
 		if (t) {
-			add_detail(e, t, word, detail);
+			add_detail(e, t, detail);
 		} else {
 			add(e, FIELD_MESSAGE, detail);
 			if (span_starts_with(detail, type))

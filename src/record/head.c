@@ -47,7 +47,7 @@ size_t level_word(struct span s)
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		size_t n = strlen(words[i]);
 
-		if (s.len < n || strncasecmp(s.ptr, words[i], n) != 0 || (s.len > n && is_name_char(s.ptr[n])))
+		if (s.len < n || (*s.ptr | 0x20) != (*words[i] | 0x20) || strncasecmp(s.ptr, words[i], n) != 0 || (s.len > n && is_name_char(s.ptr[n])))
 			continue;
 		/* "Error", "ERROR" and "error", but not "eRRor". */
 		return n;

@@ -59,6 +59,15 @@ static struct span word_at(struct span s)
 	return span_of(s.ptr, n);
 }
 
+static struct span role_at(struct span s)
+{
+	if (s.len >= 7 && (*s.ptr | 0x20) == 'w' && strncasecmp(s.ptr, "witness", 7) == 0)
+		return span_of(s.ptr, 7);
+	if (s.len >= 8 && (*s.ptr | 0x20) == 'r' && strncasecmp(s.ptr, "refinery", 8) == 0)
+		return span_of(s.ptr, 8);
+	return SPAN("");
+}
+
 static bool hole_accepts(const struct hole *h)
 {
 	double seconds;
@@ -73,9 +82,6 @@ static bool hole_accepts(const struct hole *h)
 		return is_number(h->text);
 	if (span_equal(h->name, SPAN("age")) || span_equal(h->name, SPAN("runtime")))
 		return seconds_of(h->text, &seconds);
-	if (span_equal(h->name, SPAN("role")))
-		return (h->text.len == 7 && strncasecmp(h->text.ptr, "witness", 7) == 0) ||
-		       (h->text.len == 8 && strncasecmp(h->text.ptr, "refinery", 8) == 0);
 	return true;
 }
 
@@ -101,7 +107,9 @@ static bool pattern_match(const char *pattern, struct span text, struct hole *ho
 		h->name = span_of(pattern + 1, (size_t)(close - pattern - 1));
 		pattern = close + 1;
 		literal = literal_at(pattern);
-		if (literal.len > 0) {
+		if (span_equal(h->name, SPAN("role"))) {
+			h->text = role_at(text);
+		} else if (literal.len > 0) {
 			found = memmem(text.ptr, text.len, literal.ptr, literal.len);
 			if (!found)
 				return false;
@@ -121,6 +129,8 @@ static bool shape_match(const char *pattern, struct span line, struct hole *hole
 {
 	struct span literal;
 
+	if (*pattern != '*' && *pattern != '{' && (line.len == 0 || *line.ptr != *pattern))
+		return false;
 	if (*pattern != '*')
 		return pattern_match(pattern, line, holes, ret_n);
 	pattern++;

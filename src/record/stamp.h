@@ -9,10 +9,12 @@
 #include "record/format.h"
 
 #define STAMP_LENGTH 19
+#define STAMP_TO_DAY 11
 #define STAMP_TO_MINUTE 16
 
 struct stamp_cache {
 	char minute[STAMP_TO_MINUTE]; /* first byte 0: nothing kept */
+	bool steady;                  /* the zone does not change around this day: other minutes of it are reckoned from this one */
 	int64_t minute_ns;
 };
 
@@ -21,30 +23,37 @@ static inline bool stamp_is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/* Another minute of the day that is kept. */
+bool stamp_same_day(struct stamp_cache *s, const char *p);
+
 /*
  * The common case: 19 bytes at p of the minute that is kept. Within a minute the offset to UTC does not change, and a
  * line of the same minute cannot be an hour away from the one before it.
  */
-static inline bool stamp_cached(const struct stamp_cache *s, const char *p, int64_t *ret)
+static inline bool stamp_cached(struct stamp_cache *s, const char *p, int64_t *ret)
 {
 	int second;
 
-	if (memcmp(p, s->minute, STAMP_TO_MINUTE) != 0 || p[16] != ':' || p[17] < '0' || p[17] > '5' ||
-	    !stamp_is_digit(p[18]))
+	if (memcmp(p, s->minute, STAMP_TO_MINUTE) != 0 && !stamp_same_day(s, p))
+		return false;
+	if (p[16] != ':' || p[17] < '0' || p[17] > '5' || !stamp_is_digit(p[18]))
 		return false;
 	second = (p[17] - '0') * 10 + (p[18] - '0');
 	*ret = s->minute_ns + second * NS_PER_SECOND;
 	return true;
 }
 
-/* Keeps a stamp of civil_parse() that stood at p (len bytes; at least 19 are wanted). */
-static inline void stamp_keep(struct stamp_cache *s, const char *p, size_t len, const struct civil *civil, int64_t time_ns)
-{
-	if (len < STAMP_LENGTH || civil->year == 0 || civil->second > 59 || !stamp_is_digit(*p))
-		return;
-	memcpy(s->minute, p, STAMP_TO_MINUTE);
-	s->minute_ns = time_ns - civil->nanosecond - civil->second * NS_PER_SECOND;
-}
+/* Keeps a stamp of civil_parse() that stood at p (len bytes; at least 19 are wanted), and what it was resolved to. */
+void stamp_keep(const struct format_context *c, struct stamp_cache *s, const char *p, size_t len, const struct civil *civil,
+		int64_t time_ns);
+
+/*
+ * The slow way for formats whose records begin with a stamp and a blank: any form, behind colours. False when there is none.
+ */
+bool stamp_at_start(const struct format_context *c, struct stamp_cache *s, struct span line, int64_t *ret_time);
+
+/* Length of the stamp that s is known to begin with. */
+size_t stamp_length(struct span s);
 
 /* Without colours (ESC sequences) and blanks at its start. */
 struct span stamp_skip_colours(struct span line);

@@ -73,19 +73,33 @@ static bool denied(struct span before)
 	return equals(before, "no") || equals(before, "not") || equals(before, "0");
 }
 
-static bool holds_words(struct span line, const char *words)
+/* Do these words (small letters) stand at `at`, where a word begins? */
+static bool words_at(struct span line, size_t at, const char *words)
 {
 	size_t n = strlen(words);
 
-	for (size_t at = 0; at + n <= line.len; at++) {
-		if ((line.ptr[at] | 0x20) != *words || strncasecmp(line.ptr + at, words, n) != 0)
+	return at + n <= line.len && strncasecmp(line.ptr + at, words, n) == 0 &&
+	       (at + n == line.len || !is_word_char(line.ptr[at + n])) && !denied(word_before(line, at));
+}
+
+/* The first row of text_types that the line holds; NULL when it holds none. */
+static const char *type_of(struct span line)
+{
+	size_t best = sizeof text_types / sizeof *text_types;
+
+	for (size_t at = 0; at < line.len; at++) {
+		char c = (char)(line.ptr[at] | 0x20);
+
+		if ((at > 0 && is_word_char(line.ptr[at - 1])) || c < 'a' || c > 'z')
 			continue;
-		if ((at > 0 && is_word_char(line.ptr[at - 1])) || (at + n < line.len && is_word_char(line.ptr[at + n])))
-			continue;
-		if (!denied(word_before(line, at)))
-			return true;
+		for (size_t i = 0; i < best; i++) {
+			if (c == *text_types[i].words && words_at(line, at, text_types[i].words)) {
+				best = i;
+				break;
+			}
+		}
 	}
-	return false;
+	return best < sizeof text_types / sizeof *text_types ? text_types[best].type : NULL;
 }
 
 static struct span take_word(struct span *s)
@@ -105,9 +119,9 @@ static struct span take_word(struct span *s)
 /* Without brackets, quotes and punctuation around it. */
 static struct span bare(struct span s)
 {
-	while (s.len > 0 && memchr("([{\"'`", *s.ptr, 6))
+	while (s.len > 0 && !is_word_char(*s.ptr) && memchr("([{\"'`", *s.ptr, 6))
 		s = span_from(s, 1);
-	while (s.len > 0 && memchr(")]}\"'`,.;:!", s.ptr[s.len - 1], 11))
+	while (s.len > 0 && !is_word_char(s.ptr[s.len - 1]) && memchr(")]}\"'`,.;:!", s.ptr[s.len - 1], 11))
 		s.len--;
 	return s;
 }
@@ -193,17 +207,21 @@ static bool leads_to_agent(struct span word)
 
 void text_facts_add_pid(struct event *e, struct span message)
 {
-	struct span rest = first_line(message), word = take_word(&rest);
+	struct span line = first_line(message);
 
-	while (word.len > 0) {
-		struct span next = take_word(&rest);
-		struct span pid = pid_in(bare(word), bare(next));
+	for (size_t at = 0; at + 4 < line.len; at++) {
+		struct span rest, word;
 
-		if (pid.len > 0) {
-			add_number(e, FIELD_PID, pid);
+		if ((line.ptr[at] | 0x20) != 'p' || (line.ptr[at + 1] | 0x20) != 'i' || (line.ptr[at + 2] | 0x20) != 'd' ||
+		    (at > 0 && is_word_char(line.ptr[at - 1])))
+			continue;
+		rest = span_from(line, at);
+		word = bare(take_word(&rest));
+		word = pid_in(word, bare(take_word(&rest)));
+		if (word.len > 0) {
+			add_number(e, FIELD_PID, word);
 			return;
 		}
-		word = next;
 	}
 }
 
@@ -211,13 +229,12 @@ void text_facts_add(struct event *e, const struct shape_fields *f, struct span m
 {
 	struct span line = first_line(message), rest = line, before = SPAN(""), word, agent = SPAN(""), role = SPAN("");
 	bool first = true, runaway = false;
+	const char *type;
 
-	for (size_t i = 0; i < sizeof text_types / sizeof *text_types; i++) {
-		if (holds_words(line, text_types[i].words)) {
-			event_add(e, FIELD_TYPE, span_from_string(text_types[i].type), VALUE_STRING);
-			runaway = strcmp(text_types[i].type, "runaway") == 0;
-			break;
-		}
+	type = type_of(line);
+	if (type) {
+		event_add(e, FIELD_TYPE, span_from_string(type), VALUE_STRING);
+		runaway = strcmp(type, "runaway") == 0;
 	}
 	word = take_word(&rest);
 	while (word.len > 0) {
