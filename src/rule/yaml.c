@@ -1,0 +1,716 @@
+/*
+ * yaml.c: decides what of YAML a rule file may use, and where each thing in it stands. libfyaml does the parsing; this file
+ * turns its events into nodes. Invariants: every key is a scalar and stands once in its map; no node holds itself;
+ * written out with all aliases the tree has at most NODES_MAX nodes, so that whoever walks it need not be afraid of
+ * a hostile file. It does not know what the keys mean.
+ *
+ * After an error the reading goes on at the next line that begins with "---", so that one bad document does not hide
+ * what is wrong with the others.
+ */
+#include "rule/yaml.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/quote.h"
+#include <ctype.h>
+#include <libfyaml.h>
+#include <math.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define DEPTH_MAX 64
+#define NODES_MAX 200000
+#define FILE_MAX (8u << 20)
+#define ERRORS_MAX 100 /* after so many nobody reads on */
+
+struct level {
+	struct yaml_node *node;
+	const struct yaml_node *key; /* of a map: read, its value is not */
+	struct map_entry *anchor;
+	size_t cap;
+	struct map keys; /* of a large map, to find repeated keys */
+};
+
+struct reader {
+	struct arena *arena;
+	struct yaml_file *file;
+	struct diag_list *diags;
+	size_t base; /* offset of the text libfyaml sees in the file */
+	struct level levels[DEPTH_MAX];
+	size_t depth;
+	struct map anchors;
+	struct yaml_node *root;
+	size_t last_offset;
+	size_t documents_cap;
+	bool failed; /* the current document has an error: it is not kept */
+	bool stop;   /* and cannot be read further */
+};
+
+/* ---- positions ---- */
+
+static void index_lines(struct reader *r)
+{
+	struct yaml_file *f = r->file;
+	size_t n = 1, k = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		if (pass) {
+			f->line_starts = arena_alloc(r->arena, n * sizeof *f->line_starts);
+			f->line_starts[k++] = 0;
+		}
+		for (size_t i = 0; i < f->text.len; i++) {
+			char c = f->text.ptr[i];
+
+			if (c == '\r' && i + 1 < f->text.len && f->text.ptr[i + 1] == '\n')
+				continue;
+			if (c != '\n' && c != '\r')
+				continue;
+			if (pass)
+				f->line_starts[k++] = i + 1;
+			else
+				n++;
+		}
+	}
+	f->n_lines = n;
+}
+
+static size_t characters(struct span s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+	return n;
+}
+
+void yaml_position(const struct yaml_file *f, size_t offset, int *ret_line, int *ret_column)
+{
+	size_t low = 0, high = f->n_lines;
+
+	if (offset > f->text.len)
+		offset = f->text.len;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->line_starts[middle] <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	*ret_line = (int)low + 1;
+	*ret_column = (int)characters(span_of(f->text.ptr + f->line_starts[low], offset - f->line_starts[low])) + 1;
+	/* The byte order mark is not a column. */
+	if (low == 0 && *ret_column > 1 && span_starts_with(f->text, SPAN("\xef\xbb\xbf")))
+		--*ret_column;
+}
+
+struct span yaml_line(const struct yaml_file *f, int line)
+{
+	size_t i = (size_t)line - 1, start, end;
+
+	if (line < 1 || i >= f->n_lines)
+		return (struct span){ "", 0 };
+	start = f->line_starts[i];
+	end = i + 1 < f->n_lines ? f->line_starts[i + 1] : f->text.len;
+	if (i == 0 && span_starts_with(f->text, SPAN("\xef\xbb\xbf")))
+		start += 3;
+	while (end > start && (f->text.ptr[end - 1] == '\n' || f->text.ptr[end - 1] == '\r'))
+		end--;
+	return span_of(f->text.ptr + start, end - start);
+}
+
+void yaml_vreport(struct diag_list *diags, enum diag_level level, const struct yaml_file *f, size_t from, size_t to,
+		  const char *format, va_list args)
+{
+	int line, column, width;
+	struct span text;
+	size_t end;
+	char *message = NULL;
+
+	if (vasprintf(&message, format, args) < 0)
+		message = xstrdup("");
+	yaml_position(f, from, &line, &column);
+	text = yaml_line(f, line);
+	end = (size_t)(text.ptr - f->text.ptr) + text.len;
+	if (to > end)
+		to = end;
+	width = to > from ? (int)characters(span_of(f->text.ptr + from, to - from)) : 1;
+	diag_add(diags, level, f->name, line, column, "%s", message);
+	diag_excerpt(diags, text, width);
+	free(message);
+}
+
+void yaml_report(struct diag_list *diags, enum diag_level level, const struct yaml_file *f, size_t from, size_t to,
+		 const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	yaml_vreport(diags, level, f, from, to, format, args);
+	va_end(args);
+}
+
+/*
+ * A value and its source differ by quotes, escapes, indentation and folded lines. Both are walked side by side; what
+ * stands in the source only is skipped.
+ */
+size_t yaml_offset_in(const struct yaml_node *n, size_t index)
+{
+	const char *source = n->file->text.ptr;
+	size_t at = n->offset;
+
+	for (size_t i = 0; i < n->text.len && at < n->end; i++) {
+		char c = n->text.ptr[i];
+		size_t k = at;
+
+		while (k < n->end && source[k] != c && !(c == ' ' && (source[k] == '\n' || source[k] == '\r')) &&
+		       !(source[k] == '\\' && strchr("0abtnvfreNLP_xuU", source[k + 1 < n->end ? k + 1 : k]) &&
+			 !isgraph((unsigned char)c)))
+			k++;
+		/* Not there (an escape that stands for something else): the place is as good as known. */
+		if (k == n->end || k - at > 4096)
+			k = at;
+		if (i == index)
+			return k;
+		at = k + 1;
+	}
+	return index < n->text.len ? n->offset : n->end;
+}
+
+/* ---- scalars ---- */
+
+static bool one_of(struct span s, const char *const *words)
+{
+	for (; *words; words++)
+		if (strlen(*words) == s.len && memcmp(*words, s.ptr, s.len) == 0)
+			return true;
+	return false;
+}
+
+static bool is_number(struct span s)
+{
+	size_t i = 0, digits = 0;
+
+	if (s.len > 2 && s.ptr[0] == '0' && s.ptr[1] == 'x') {
+		for (i = 2; i < s.len; i++)
+			if (!isxdigit((unsigned char)s.ptr[i]))
+				return false;
+		return true;
+	}
+	if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+		i++;
+	for (; i < s.len && isdigit((unsigned char)s.ptr[i]); i++)
+		digits++;
+	if (i < s.len && s.ptr[i] == '.')
+		for (i++; i < s.len && isdigit((unsigned char)s.ptr[i]); i++)
+			digits++;
+	if (!digits)
+		return false;
+	if (i < s.len && (s.ptr[i] == 'e' || s.ptr[i] == 'E')) {
+		i++;
+		if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+			i++;
+		if (i == s.len)
+			return false;
+		while (i < s.len && isdigit((unsigned char)s.ptr[i]))
+			i++;
+	}
+	return i == s.len;
+}
+
+static enum yaml_type plain_type(struct span s)
+{
+	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
+	static const char *const bools[] = { "true", "True", "TRUE", "false", "False", "FALSE", NULL };
+
+	if (one_of(s, nulls))
+		return YAML_NULL;
+	if (one_of(s, bools))
+		return YAML_BOOL;
+	return is_number(s) ? YAML_NUMBER : YAML_STRING;
+}
+
+bool yaml_to_bool(const struct yaml_node *n, bool *ret)
+{
+	static const char *const yes[] = { "true", "yes", "on", NULL }, *const no[] = { "false", "no", "off", NULL };
+
+	if (n->kind != YAML_SCALAR)
+		return false;
+	for (int i = 0; yes[i]; i++)
+		if (strcasecmp(n->text.ptr, yes[i]) == 0)
+			return *ret = true, true;
+	for (int i = 0; no[i]; i++)
+		if (strcasecmp(n->text.ptr, no[i]) == 0)
+			return *ret = false, true;
+	return false;
+}
+
+bool yaml_to_number(const struct yaml_node *n, double *ret)
+{
+	double v;
+
+	if (n->kind != YAML_SCALAR || !is_number(n->text))
+		return false;
+	v = strtod(n->text.ptr, NULL);
+	if (!isfinite(v))
+		return false;
+	*ret = v;
+	return true;
+}
+
+const struct yaml_pair *yaml_find(const struct yaml_node *map, const char *key)
+{
+	if (!map || map->kind != YAML_MAP)
+		return NULL;
+	for (uint32_t i = 0; i < map->n; i++)
+		if (map->pairs[i].key->text.len == strlen(key) && memcmp(map->pairs[i].key->text.ptr, key, strlen(key)) == 0)
+			return &map->pairs[i];
+	return NULL;
+}
+
+/* ---- events to nodes ---- */
+
+static void fail(struct reader *r, size_t from, size_t to, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static void fail(struct reader *r, size_t from, size_t to, const char *format, ...)
+{
+	va_list args;
+
+	r->failed = r->stop = true;
+	va_start(args, format);
+	yaml_vreport(r->diags, DIAG_ERROR, r->file, from, to, format, args);
+	va_end(args);
+}
+
+static const struct yaml_pair *find_key(struct level *level, struct span key)
+{
+	struct yaml_node *map = level->node;
+
+	/* Most maps are small; a large one gets an index. */
+	if (map->n >= 16) {
+		struct map_entry *e;
+
+		for (uint32_t i = (uint32_t)level->keys.n; i < map->n; i++) {
+			bool new;
+
+			e = map_add(&level->keys, map->pairs[i].key->text, &new);
+			if (new)
+				e->value.number = i;
+		}
+		e = map_find(&level->keys, key);
+		return e ? &map->pairs[e->value.number] : NULL;
+	}
+	for (uint32_t i = 0; i < map->n; i++)
+		if (span_equal(map->pairs[i].key->text, key))
+			return &map->pairs[i];
+	return NULL;
+}
+
+static void grow_node(struct reader *r, struct level *level, size_t item_size, void **items)
+{
+	void *larger;
+
+	if (level->node->n < level->cap)
+		return;
+	level->cap = level->cap ? level->cap * 2 : 4;
+	larger = arena_alloc(r->arena, level->cap * item_size);
+	if (level->node->n)
+		memcpy(larger, *items, level->node->n * item_size);
+	*items = larger;
+}
+
+static void add_pair(struct reader *r, struct level *level, const struct yaml_node *key, const struct yaml_node *value)
+{
+	grow_node(r, level, sizeof *level->node->pairs, (void **)&level->node->pairs);
+	level->node->pairs[level->node->n++] = (struct yaml_pair){ key, value };
+}
+
+/* YAML 1.1's "<<": what the other map has and this one has not. */
+static void merge_map(struct reader *r, struct level *level, const struct yaml_node *key, const struct yaml_node *other)
+{
+	if (other->kind == YAML_LIST) {
+		for (uint32_t i = 0; i < other->n && !r->failed; i++)
+			if (other->items[i]->kind == YAML_MAP)
+				merge_map(r, level, key, other->items[i]);
+			else
+				fail(r, key->offset, key->end, "\"<<\" must be a map, or a list of maps");
+		return;
+	}
+	if (other->kind != YAML_MAP) {
+		fail(r, key->offset, key->end, "\"<<\" must be a map, or a list of maps");
+		return;
+	}
+	for (uint32_t i = 0; i < other->n; i++)
+		if (!find_key(level, other->pairs[i].key->text))
+			add_pair(r, level, other->pairs[i].key, other->pairs[i].value);
+}
+
+/* A finished node takes its place in the one that holds it. */
+static void place(struct reader *r, const struct yaml_node *node)
+{
+	struct level *level;
+
+	if (r->depth == 0) {
+		r->root = (struct yaml_node *)node;
+		return;
+	}
+	level = &r->levels[r->depth - 1];
+	if (level->node->size + node->size > NODES_MAX) {
+		fail(r, node->offset, node->end, "the document has more than %d values once its aliases are written out",
+		     NODES_MAX);
+		return;
+	}
+	level->node->size += node->size;
+	if (level->node->kind == YAML_LIST) {
+		grow_node(r, level, sizeof *level->node->items, (void **)&level->node->items);
+		level->node->items[level->node->n++] = node;
+	} else if (!level->key) {
+		const struct yaml_pair *before;
+
+		if (node->kind != YAML_SCALAR) {
+			fail(r, node->offset, node->end, "a key must be a plain word, not a list or a map");
+			return;
+		}
+		if (memchr(node->text.ptr, 0, node->text.len)) {
+			fail(r, node->offset, node->end, "a key cannot hold a NUL");
+			return;
+		}
+		before = find_key(level, node->text);
+		if (before && !span_equal(node->text, SPAN("<<"))) {
+			int line, column;
+
+			yaml_position(r->file, before->key->offset, &line, &column);
+			yaml_report(r->diags, DIAG_ERROR, r->file, node->offset, node->end,
+				    "the key \"%s\" stands twice in this map; first in line %d", node->text.ptr, line);
+			diag_hint(r->diags, "write its values as a list, or rename one of the two");
+			r->failed = true;
+		}
+		level->key = node;
+	} else {
+		const struct yaml_node *key = level->key;
+
+		level->key = NULL;
+		if (key->type == YAML_STRING && span_equal(key->text, SPAN("<<")))
+			merge_map(r, level, key, node);
+		else
+			add_pair(r, level, key, node);
+	}
+}
+
+/* The tag's meaning for a scalar's type; false when it is not one of YAML's own. */
+static bool apply_tag(struct reader *r, struct fy_token *tag, struct yaml_node *node)
+{
+	static const char prefix[] = "tag:yaml.org,2002:";
+	size_t len;
+	const char *text = tag ? fy_token_get_text(tag, &len) : NULL;
+	struct span s = span_of(text, text ? len : 0);
+
+	if (!text)
+		return true;
+	if (span_equal(s, SPAN("!"))) {
+		node->type = YAML_STRING;
+		return true;
+	}
+	if (span_starts_with(s, span_from_string(prefix))) {
+		static const char *const known[] = { "str", "int", "float", "bool", "null", "map", "seq", "timestamp", NULL };
+
+		s = span_from(s, strlen(prefix));
+		if (span_equal(s, SPAN("str")))
+			node->type = YAML_STRING;
+		if (one_of(s, known))
+			return true;
+	}
+	fail(r, node->offset, node->end, "the tag \"%.*s\" has no meaning in a rule", (int)(s.len < 80 ? s.len : 80), s.ptr);
+	return false;
+}
+
+static struct yaml_node *new_node(struct reader *r, enum yaml_kind kind, struct fy_event *e)
+{
+	struct yaml_node *n = arena_zalloc(r->arena, sizeof *n);
+	const struct fy_mark *start = fy_event_start_mark(e), *end = fy_event_end_mark(e);
+
+	n->file = r->file;
+	n->kind = kind;
+	n->size = 1;
+	/* A value that is not written at all has no mark: it stands behind its key. */
+	n->offset = (uint32_t)(start ? r->base + start->input_pos : r->last_offset);
+	n->end = (uint32_t)(end && start ? r->base + end->input_pos : n->offset);
+	if (n->offset > r->file->text.len)
+		n->offset = (uint32_t)r->file->text.len;
+	if (n->end > r->file->text.len)
+		n->end = (uint32_t)r->file->text.len;
+	r->last_offset = n->end;
+	return n;
+}
+
+static struct map_entry *note_anchor(struct reader *r, struct fy_token *anchor, const struct yaml_node *node, bool finished)
+{
+	size_t len;
+	const char *text = anchor ? fy_token_get_text(anchor, &len) : NULL;
+	struct map_entry *e;
+
+	if (!text)
+		return NULL;
+	e = map_add(&r->anchors, span_of(text, len), NULL);
+	/* Until a list or map is finished, an alias inside it would make it hold itself. */
+	e->value.pointer = finished ? (void *)node : NULL;
+	return e;
+}
+
+static void open_level(struct reader *r, struct yaml_node *node, struct fy_token *anchor)
+{
+	if (r->depth == DEPTH_MAX) {
+		fail(r, node->offset, node->end, "lists and maps are nested more than %d deep", DEPTH_MAX);
+		return;
+	}
+	r->levels[r->depth] = (struct level){ .node = node };
+	r->levels[r->depth].anchor = note_anchor(r, anchor, node, false);
+	r->depth++;
+}
+
+static void close_level(struct reader *r)
+{
+	struct level *level;
+
+	if (r->depth == 0)
+		return;
+	level = &r->levels[--r->depth];
+	if (level->anchor)
+		level->anchor->value.pointer = level->node;
+	map_release(&level->keys);
+	place(r, level->node);
+}
+
+static void reset_document(struct reader *r)
+{
+	while (r->depth)
+		map_release(&r->levels[--r->depth].keys);
+	map_release(&r->anchors);
+	r->root = NULL;
+	r->failed = r->stop = false;
+}
+
+static void finish_document(struct reader *r)
+{
+	struct yaml_file *f = r->file;
+
+	if (r->root && !r->failed && !(r->root->kind == YAML_SCALAR && r->root->type == YAML_NULL)) {
+		if (f->n_documents == r->documents_cap) {
+			size_t cap = r->documents_cap ? r->documents_cap * 2 : 8;
+			const struct yaml_node **larger = arena_alloc(r->arena, cap * sizeof *larger);
+
+			if (f->n_documents)
+				memcpy(larger, f->documents, f->n_documents * sizeof *larger);
+			f->documents = larger;
+			r->documents_cap = cap;
+		}
+		f->documents[f->n_documents++] = r->root;
+	}
+	reset_document(r);
+}
+
+static void take_event(struct reader *r, struct fy_event *e)
+{
+	struct yaml_node *n;
+	size_t len;
+	const char *text;
+
+	switch (e->type) {
+	case FYET_NONE:
+	case FYET_STREAM_START:
+	case FYET_STREAM_END:
+		break;
+	case FYET_DOCUMENT_START:
+		reset_document(r);
+		break;
+	case FYET_DOCUMENT_END:
+		finish_document(r);
+		break;
+	case FYET_MAPPING_START:
+		n = new_node(r, YAML_MAP, e);
+		if (apply_tag(r, e->mapping_start.tag, n))
+			open_level(r, n, e->mapping_start.anchor);
+		break;
+	case FYET_SEQUENCE_START:
+		n = new_node(r, YAML_LIST, e);
+		if (apply_tag(r, e->sequence_start.tag, n))
+			open_level(r, n, e->sequence_start.anchor);
+		break;
+	case FYET_MAPPING_END:
+	case FYET_SEQUENCE_END:
+		close_level(r);
+		break;
+	case FYET_SCALAR:
+		n = new_node(r, YAML_SCALAR, e);
+		text = fy_token_get_text(e->scalar.value, &len);
+		n->text.ptr = arena_dup(r->arena, text ? text : "", text ? len : 0);
+		n->text.len = text ? len : 0;
+		n->type = fy_token_scalar_style(e->scalar.value) == FYSS_PLAIN ? plain_type(n->text) : YAML_STRING;
+		if (apply_tag(r, e->scalar.tag, n)) {
+			note_anchor(r, e->scalar.anchor, n, true);
+			place(r, n);
+		}
+		break;
+	case FYET_ALIAS: {
+		struct map_entry *anchor;
+
+		n = new_node(r, YAML_SCALAR, e);
+		text = fy_token_get_text(e->alias.anchor, &len);
+		anchor = text ? map_find(&r->anchors, span_of(text, len)) : NULL;
+		if (anchor && anchor->value.pointer) {
+			place(r, anchor->value.pointer);
+			break;
+		}
+		fail(r, n->offset, n->end,
+		     anchor ? "the alias \"*%.*s\" stands inside what it names" : "there is no anchor \"&%.*s\" before this alias",
+		     (int)(len < 200 ? len : 200), text ? text : "");
+		if (!anchor)
+			diag_hint(r->diags, "a value that begins with \"*\" must be quoted");
+		break;
+	}
+	}
+}
+
+/* What libfyaml says, and a hint where its words are not those of the mistake. */
+static void report_parser_error(struct reader *r, struct fy_diag *diag)
+{
+	void *iterator = NULL;
+	struct fy_diag_error *e = fy_diag_errors_iterate(diag, &iterator);
+	int base_line, base_column, line;
+	struct span text, trimmed;
+	size_t offset, column;
+
+	if (!e) {
+		fail(r, r->last_offset, r->last_offset, "this is not YAML");
+		return;
+	}
+	yaml_position(r->file, r->base, &base_line, &base_column);
+	line = base_line + (e->line > 0 ? e->line - 1 : 0);
+	text = yaml_line(r->file, line);
+	column = e->column > 0 ? (size_t)e->column - 1 : 0;
+	if (column > text.len)
+		column = text.len;
+	offset = (size_t)(text.ptr - r->file->text.ptr);
+	/* Columns are characters, offsets bytes. */
+	for (size_t i = 0; i < column && offset < (size_t)(text.ptr - r->file->text.ptr) + text.len; i++) {
+		size_t step = utf8_sequence(r->file->text.ptr + offset, r->file->text.len - offset);
+
+		offset += step ? step : 1;
+	}
+	if (text.len == 0)
+		offset = r->last_offset;
+	fail(r, offset, offset, "YAML: %s", e->msg ? e->msg : "syntax error");
+	for (trimmed = text; trimmed.len && trimmed.ptr[0] == ' '; trimmed = span_from(trimmed, 1))
+		;
+	if ((trimmed.len && trimmed.ptr[0] == '\t') ||
+	    (yaml_line(r->file, line + 1).len && yaml_line(r->file, line + 1).ptr[0] == '\t'))
+		diag_hint(r->diags, "YAML is indented with spaces, not with tabs");
+	else if (e->msg && strstr(e->msg, "cannot start with"))
+		diag_hint(r->diags, "quote the value: '…'");
+	else if (e->msg && strstr(e->msg, "multiline plain"))
+		diag_hint(r->diags, "quote a value that holds \": \", and indent the keys of one map alike");
+}
+
+/* The first line after `from` that begins a document; the end of the text when there is none. */
+static size_t next_document(struct span text, size_t from)
+{
+	for (size_t i = from; i < text.len; i++) {
+		struct span rest = span_from(text, i);
+
+		if ((i == 0 || text.ptr[i - 1] == '\n' || text.ptr[i - 1] == '\r') && span_starts_with(rest, SPAN("---")) &&
+		    (rest.len == 3 || strchr(" \t\r\n", rest.ptr[3])))
+			return i;
+	}
+	return text.len;
+}
+
+/* Parses from r->base to the end or the first error; returns where to go on. */
+static size_t parse_from(struct reader *r)
+{
+	struct fy_diag_cfg diag_cfg;
+	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_JSON_NONE | FYPCF_DISABLE_RECYCLING };
+	struct fy_parser *parser;
+	struct fy_diag *diag;
+	struct fy_event *e;
+	size_t document = r->base, next = r->file->text.len;
+
+	fy_diag_cfg_default(&diag_cfg);
+	diag_cfg.fp = NULL;
+	diag_cfg.level = FYET_ERROR;
+	diag = fy_diag_create(&diag_cfg);
+	if (!diag)
+		return next;
+	fy_diag_set_collect_errors(diag, true);
+	cfg.diag = diag;
+	parser = fy_parser_create(&cfg);
+	if (!parser || fy_parser_set_string(parser, r->file->text.ptr + r->base, r->file->text.len - r->base) < 0)
+		goto done;
+	while ((e = fy_parser_parse(parser))) {
+		const struct fy_mark *mark = fy_event_start_mark(e);
+
+		if (e->type == FYET_DOCUMENT_START && mark)
+			document = r->base + mark->input_pos;
+		take_event(r, e);
+		fy_parser_event_free(parser, e);
+		if (r->stop)
+			break;
+		if (r->diags->n_errors > ERRORS_MAX)
+			goto done;
+	}
+	if (!r->stop && fy_parser_get_stream_error(parser))
+		report_parser_error(r, diag);
+	if (r->stop)
+		next = next_document(r->file->text, document + 1);
+done:
+	fy_parser_destroy(parser);
+	fy_diag_destroy(diag);
+	return next;
+}
+
+/* False, with an error, when the bytes are no text that YAML allows. */
+static bool check_bytes(struct reader *r)
+{
+	struct span text = r->file->text;
+
+	if (text.len > FILE_MAX) {
+		diag_add(r->diags, DIAG_ERROR, r->file->name, 0, 0, "larger than %u MiB: is this a rule file?", FILE_MAX >> 20);
+		return false;
+	}
+	if (span_starts_with(text, SPAN("\xff\xfe")) || span_starts_with(text, SPAN("\xfe\xff"))) {
+		diag_add(r->diags, DIAG_ERROR, r->file->name, 1, 0, "the file is UTF-16; rules are UTF-8");
+		return false;
+	}
+	for (size_t i = 0; i < text.len;) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		size_t n = utf8_sequence(text.ptr + i, text.len - i);
+
+		if (!n) {
+			fail(r, i, i, "the byte 0x%02x is not UTF-8", c);
+			return false;
+		}
+		if ((c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) {
+			fail(r, i, i, "the control character 0x%02x is not allowed here", c);
+			diag_hint(r->diags, "in a \"double-quoted\" value write it as \\x%02x", c);
+			return false;
+		}
+		i += n;
+	}
+	return true;
+}
+
+struct yaml_file *yaml_parse(struct arena *arena, struct span text, const char *name, struct diag_list *diags)
+{
+	struct reader r = { .arena = arena, .diags = diags };
+
+	r.file = arena_zalloc(arena, sizeof *r.file);
+	r.file->name = arena_strdup(arena, name);
+	r.file->text = text;
+	index_lines(&r);
+	if (!check_bytes(&r))
+		return r.file;
+	while (r.base < text.len && diags->n_errors <= ERRORS_MAX) {
+		r.last_offset = r.base;
+		r.base = parse_from(&r);
+		reset_document(&r);
+	}
+	return r.file;
+}
