@@ -67,7 +67,6 @@ struct unpack {
 	struct gunzip *gunzip;
 	ZSTD_DCtx *zstd;
 	size_t zstd_wanted;   /* what zstd asked for; 0: between frames */
-	size_t zstd_in_frame; /* bytes of this frame fed so far */
 	bool zstd_full;       /* the last call filled the room it had: there may be more without new input */
 	lzma_stream xz;
 };
@@ -157,13 +156,6 @@ static enum unpack_result step_gzip(struct unpack *u, struct unpack_io *io)
 	return result;
 }
 
-/*
- * The longest frame header, with its magic number. As long as no more of a frame than this has been fed, only what
- * zstd asks for is fed: given a whole frame at once together with its header, zstd would decode it in one go, and
- * hand out nothing at all when the end of it is damaged.
- */
-#define ZSTD_HEADER_MAX 18
-
 static enum unpack_result fail_zstd(struct unpack *u, size_t code)
 {
 	if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
@@ -179,47 +171,59 @@ static enum unpack_result fail_zstd(struct unpack *u, size_t code)
 	return fail(u, "the data are damaged", HINT_DAMAGED);
 }
 
+/*
+ * How much zstd gets at once. On damage it says nothing of what it had already written in the same call, so a call
+ * must neither begin anything after it has written (a block, a frame), nor decode several blocks, nor, what zstd
+ * does when it can see a whole frame, all of them in one go. What zstd asks for is the rest of the present block,
+ * and often the header of the next one: less that header, the input ends where the block does, or before. Output
+ * that found no room is fetched without any input.
+ */
+#define ZSTD_BLOCK_HEADER 3
+#define ZSTD_FRAME_START 5 /* the shortest that zstd looks at */
+
+static size_t zstd_portion(const struct unpack *u, size_t in_len)
+{
+	size_t most = u->zstd_wanted > ZSTD_BLOCK_HEADER ? u->zstd_wanted - ZSTD_BLOCK_HEADER : u->zstd_wanted;
+
+	if (u->zstd_full)
+		return 0;
+	if (!u->zstd_wanted)
+		most = ZSTD_FRAME_START;
+	return in_len < most ? in_len : most;
+}
+
 static enum unpack_result step_zstd(struct unpack *u, struct unpack_io *io)
 {
 	for (;;) {
-		bool at_frame_start = !u->zstd_wanted;
-		size_t in_len = io->in.len, rc;
-		ZSTD_inBuffer in;
+		ZSTD_inBuffer in = { io->in.ptr, zstd_portion(u, io->in.len), 0 };
 		ZSTD_outBuffer out = { io->out, io->out_room, 0 };
+		size_t rc;
 
-		/* Between frames a call without input would begin the next one. */
-		if (at_frame_start && !in_len)
-			return io->in_last ? UNPACK_END : UNPACK_HUNGRY;
-		/* Nor may it be called in vain: zstd takes a number of such calls for a hang. */
-		if (!in_len && !u->zstd_full) {
+		/* Without input zstd may be called only to fetch output: between frames it would begin one, in a frame it takes repeated calls for a hang. */
+		if (!in.size && !u->zstd_full) {
 			if (!io->in_last)
 				return UNPACK_HUNGRY;
+			if (!u->zstd_wanted)
+				return UNPACK_END;
 			return fail(u, "the archive ends in the middle of a frame", HINT_DAMAGED);
 		}
-		if (at_frame_start)
-			u->zstd_in_frame = 0;
-		if (u->zstd_in_frame < ZSTD_HEADER_MAX) {
-			size_t most = at_frame_start ? 5 : u->zstd_wanted;
-
-			if (in_len > most)
-				in_len = most;
-		}
-		in = (ZSTD_inBuffer){ io->in.ptr, in_len, 0 };
 		rc = ZSTD_decompressStream(u->zstd, &out, &in);
 		io->in = span_from(io->in, in.pos);
 		io->out += out.pos;
 		io->out_room -= out.pos;
-		u->zstd_in_frame += in.pos;
 		u->zstd_full = out.pos == out.size;
 		if (ZSTD_isError(rc))
 			u->result = fail_zstd(u, rc);
 		else
 			u->zstd_wanted = rc;
+		/* All was written, and it was the end: there is nothing to fetch. */
+		if (!u->zstd_wanted)
+			u->zstd_full = false;
 		if (out.pos)
 			return UNPACK_OUTPUT;
 		if (u->result == UNPACK_DAMAGED)
 			return UNPACK_DAMAGED;
-		if (in_len && !in.pos && u->zstd_wanted)
+		if (in.size && !in.pos && u->zstd_wanted)
 			return fail(u, "the data are damaged", HINT_DAMAGED);
 	}
 }
@@ -253,9 +257,6 @@ static enum unpack_result step_xz(struct unpack *u, struct unpack_io *io)
 				 (unsigned long long)(lzma_memusage(&u->xz) >> 20),
 				 (unsigned long long)(UNPACK_XZ_MEMORY_MAX >> 20));
 			u->result = fail(u, u->text, HINT_TOO_LARGE);
-			break;
-		case LZMA_FORMAT_ERROR:
-			u->result = fail(u, "what follows a stream is no xz stream", HINT_DAMAGED);
 			break;
 		case LZMA_OPTIONS_ERROR:
 			u->result = fail(u, "it uses options that this version of liblzma does not know", HINT_TOO_LARGE);

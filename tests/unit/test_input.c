@@ -1,0 +1,806 @@
+/*
+ * test_input.c: unpacking, reading and headers. Archives are made here with the
+ * libraries themselves. Which files are read is tested in test_input_stream.c.
+ */
+#include "test_input.h"
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "input/headers.h"
+#include "input/reader.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <lzma.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+/* Making archives */
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *state >> 33;
+}
+
+static void make_text(struct buffer *b, size_t len, uint64_t seed)
+{
+	while (b->len < len)
+		buffer_printf(b, "2026-01-22 %02u:%02u:%02u [kill] rig/polecats/p%u killed (%x)\n",
+			      (unsigned)next_random(&seed) % 24, (unsigned)next_random(&seed) % 60,
+			      (unsigned)next_random(&seed) % 60, (unsigned)next_random(&seed) % 30,
+			      (unsigned)next_random(&seed));
+	b->len = len;
+}
+
+static void make_noise(struct buffer *b, size_t len, uint64_t seed)
+{
+	while (b->len < len)
+		buffer_append_char(b, (char)next_random(&seed));
+}
+
+static void add_gzip(struct buffer *archive, struct span text, gz_header *header)
+{
+	z_stream z = { .zalloc = NULL };
+
+	ck_assert_int_eq(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	if (header)
+		ck_assert_int_eq(deflateSetHeader(&z, header), Z_OK);
+	buffer_reserve(archive, deflateBound(&z, text.len) + 1000);
+	z.next_in = (Bytef *)(uintptr_t)text.ptr;
+	z.avail_in = (uInt)text.len;
+	z.next_out = (Bytef *)archive->data + archive->len;
+	z.avail_out = (uInt)(archive->cap - archive->len);
+	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+	archive->len = (size_t)((char *)z.next_out - archive->data);
+	deflateEnd(&z);
+}
+
+static void add_zstd(struct buffer *archive, struct span text)
+{
+	ZSTD_CCtx *c = ZSTD_createCCtx();
+	size_t bound = ZSTD_compressBound(text.len), n;
+
+	ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1);
+	buffer_reserve(archive, bound);
+	n = ZSTD_compress2(c, archive->data + archive->len, bound, text.ptr, text.len);
+	ck_assert(!ZSTD_isError(n));
+	archive->len += n;
+	ZSTD_freeCCtx(c);
+}
+
+static void add_xz(struct buffer *archive, struct span text)
+{
+	size_t bound = lzma_stream_buffer_bound(text.len), at = 0;
+
+	buffer_reserve(archive, bound);
+	ck_assert_int_eq(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC64, NULL, (const uint8_t *)text.ptr, text.len,
+						 (uint8_t *)archive->data + archive->len, &at, bound),
+			 LZMA_OK);
+	archive->len += at;
+}
+
+static void add_archive(struct buffer *archive, enum compression c, struct span text)
+{
+	switch (c) {
+	case COMPRESSION_NONE:
+		buffer_append_span(archive, text);
+		break;
+	case COMPRESSION_GZIP:
+		add_gzip(archive, text, NULL);
+		break;
+	case COMPRESSION_ZSTD:
+		add_zstd(archive, text);
+		break;
+	case COMPRESSION_XZ:
+		add_xz(archive, text);
+		break;
+	}
+}
+
+static const enum compression compressions[] = { COMPRESSION_GZIP, COMPRESSION_ZSTD, COMPRESSION_XZ };
+
+/* Reading them */
+
+static int memory_file(struct span content)
+{
+	int fd = memfd_create("test", 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, content.ptr, content.len), (ssize_t)content.len);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
+}
+
+/* Everything that comes out before end or error. After an error there must be an end. */
+static void read_all(struct span archive, size_t read_size, struct buffer *out, struct diag_list *diags)
+{
+	struct reader *r = reader_new(memory_file(archive), "test");
+	ssize_t n;
+
+	do {
+		buffer_reserve(out, read_size);
+		n = reader_read(r, out->data + out->len, read_size, diags);
+		if (n > 0)
+			out->len += (size_t)n;
+	} while (n > 0);
+	ck_assert(n == READER_EOF || n == READER_ERROR);
+	ck_assert_uint_eq(diags->n_errors, n == READER_ERROR);
+	ck_assert_int_eq(reader_read(r, (char[1]){ 0 }, 1, diags), READER_EOF);
+	ck_assert_uint_eq(reader_bytes_out(r), out->len);
+	ck_assert_uint_eq(reader_size(r), archive.len);
+	reader_free(r);
+}
+
+static bool same(const struct buffer *a, struct span b)
+{
+	return span_equal(buffer_span(a), b);
+}
+
+static const size_t read_sizes[] = { 1, 2, 7, 4096 };
+
+/* What zlib alone makes of the first member, as far as it goes. */
+static size_t zlib_output(struct span archive, char *out, size_t room)
+{
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)archive.ptr, .avail_in = (uInt)archive.len };
+
+	z.next_out = (Bytef *)out;
+	z.avail_out = (uInt)room;
+	ck_assert_int_eq(inflateInit2(&z, 16 + MAX_WBITS), Z_OK);
+	inflate(&z, Z_NO_FLUSH);
+	inflateEnd(&z);
+	return room - z.avail_out;
+}
+
+START_TEST(truncated_anywhere)
+{
+	enum compression c = compressions[_i];
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, expected = BUFFER_INIT, out = BUFFER_INIT;
+	size_t whole, most = 0;
+
+	make_text(&text, 1500, 1);
+	add_archive(&archive, c, buffer_span(&text));
+	whole = archive.len;
+	for (size_t len = 0; len <= whole; len++) {
+		struct span part = span_of(archive.data, len);
+
+		for (size_t i = 0; i < COUNT(read_sizes); i++) {
+			struct diag_list diags = DIAG_LIST_INIT;
+
+			buffer_clear(&out);
+			read_all(part, read_sizes[i], &out, &diags);
+			if (i == 0) {
+				buffer_clear(&expected);
+				buffer_append_span(&expected, buffer_span(&out));
+			}
+			ck_assert(same(&out, buffer_span(&expected)));
+			if (len < 6 && !diags.n_errors) {
+				ck_assert(same(&out, part)); /* nobody can know that it is an archive */
+			} else {
+				ck_assert_uint_eq(diags.n_errors, len < whole);
+				ck_assert(span_starts_with(buffer_span(&text), buffer_span(&out)));
+				ck_assert_uint_ge(out.len, most);
+				most = out.len;
+			}
+			if (diags.n_errors) {
+				char want[64];
+
+				ck_assert_str_eq(diags.items[0].file, "test");
+				ck_assert_ptr_nonnull(strstr(diags.items[0].text, "ends in the middle of a"));
+				snprintf(want, sizeof want, "at byte %zu of", out.len);
+				ck_assert_ptr_nonnull(strstr(diags.items[0].text, want));
+				ck_assert_ptr_nonnull(diags.items[0].hint);
+			}
+			diag_list_release(&diags);
+		}
+		if (c == COMPRESSION_GZIP && len >= 6) {
+			char by_zlib[1500];
+
+			ck_assert_uint_eq(expected.len, zlib_output(part, by_zlib, sizeof by_zlib));
+		}
+	}
+	ck_assert(same(&expected, buffer_span(&text)));
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&expected);
+	buffer_release(&out);
+}
+END_TEST
+
+/* Several parts, one of them empty: cut between parts it is whole, elsewhere it is not. */
+START_TEST(parts_one_after_another)
+{
+	enum compression c = compressions[_i];
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, out = BUFFER_INIT;
+	size_t text_ends[4] = { 0 }, ends[4] = { 0 };
+
+	for (size_t k = 1; k < 4; k++) {
+		struct span part;
+
+		make_text(&text, text.len + (k == 2 ? 0 : 300), k);
+		part = span_from(buffer_span(&text), text_ends[k - 1]);
+		add_archive(&archive, c, part);
+		text_ends[k] = text.len;
+		ends[k] = archive.len;
+	}
+	for (size_t len = 6; len <= archive.len; len++) {
+		for (size_t i = 0; i < COUNT(read_sizes); i++) {
+			struct diag_list diags = DIAG_LIST_INIT;
+			bool at_end = false;
+
+			buffer_clear(&out);
+			read_all(span_of(archive.data, len), read_sizes[i], &out, &diags);
+			ck_assert(span_starts_with(buffer_span(&text), buffer_span(&out)));
+			for (size_t k = 1; k < 4; k++) {
+				if (len == ends[k]) {
+					at_end = true;
+					ck_assert_uint_eq(out.len, text_ends[k]);
+				}
+				if (len >= ends[k])
+					ck_assert_uint_ge(out.len, text_ends[k]);
+			}
+			ck_assert_uint_eq(diags.n_errors, !at_end);
+			diag_list_release(&diags);
+		}
+	}
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+/* What may stand behind, before or between the parts. %A: the archive of "text\n". */
+static const struct {
+	const char *name;
+	enum compression c;
+	struct span before, between, behind;
+	const char *out, *message; /* NULL: none */
+	enum diag_level level;
+} surroundings[] = {
+	{ "gzip zeros", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\0\0\0\0\0"), "text\ntext\n", NULL, 0 },
+	{ "gzip garbage", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("garbage"), "text\ntext\n", "garbage", DIAG_WARNING },
+	{ "gzip zeros, garbage", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\0\0g"), "text\ntext\n", "garbage",
+	  DIAG_WARNING },
+	{ "gzip half magic", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\x1f\x8c"), "text\ntext\n", "garbage",
+	  DIAG_WARNING },
+	{ "gzip cut magic", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\x1f"), "text\ntext\n", "in the middle", DIAG_ERROR },
+	{ "gzip member after zeros", COMPRESSION_GZIP, SPAN(""), SPAN("\0"), SPAN(""), "text\n", "garbage", DIAG_WARNING },
+	{ "gzip unknown method", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\x1f\x8b\x07\0\0\0\0\0\0\0"), "text\ntext\n",
+	  "unknown compression method", DIAG_ERROR },
+	{ "gzip unknown flags", COMPRESSION_GZIP, SPAN(""), SPAN(""), SPAN("\x1f\x8b\x08\x20\0\0\0\0\0\0"), "text\ntext\n",
+	  "unknown flags", DIAG_ERROR },
+	{ "zstd skippable frames", COMPRESSION_ZSTD, SPAN("\x50\x2a\x4d\x18\3\0\0\0abc"), SPAN("\x5f\x2a\x4d\x18\0\0\0\0"),
+	  SPAN("\x51\x2a\x4d\x18\1\0\0\0."), "text\ntext\n", NULL, 0 },
+	{ "zstd cut skippable frame", COMPRESSION_ZSTD, SPAN(""), SPAN(""), SPAN("\x51\x2a\x4d\x18\2\0\0\0."), "text\ntext\n",
+	  "in the middle", DIAG_ERROR },
+	{ "zstd garbage", COMPRESSION_ZSTD, SPAN(""), SPAN(""), SPAN("garbage"), "text\ntext\n", "no zstd frame", DIAG_ERROR },
+	{ "zstd short garbage", COMPRESSION_ZSTD, SPAN(""), SPAN(""), SPAN("g"), "text\ntext\n", "no zstd frame", DIAG_ERROR },
+	{ "xz padding", COMPRESSION_XZ, SPAN(""), SPAN("\0\0\0\0"), SPAN("\0\0\0\0\0\0\0\0"), "text\ntext\n", NULL, 0 },
+	{ "xz wrong padding", COMPRESSION_XZ, SPAN(""), SPAN(""), SPAN("\0\0\0"), "text\ntext\n", "", DIAG_ERROR },
+	{ "xz garbage", COMPRESSION_XZ, SPAN(""), SPAN(""), SPAN("garbage garbage"), "text\ntext\n", "damaged",
+	  DIAG_ERROR },
+};
+
+START_TEST(around_the_parts)
+{
+	struct buffer archive = BUFFER_INIT, out = BUFFER_INIT;
+
+	buffer_append_span(&archive, surroundings[_i].before);
+	add_archive(&archive, surroundings[_i].c, SPAN("text\n"));
+	buffer_append_span(&archive, surroundings[_i].between);
+	add_archive(&archive, surroundings[_i].c, SPAN("text\n"));
+	buffer_append_span(&archive, surroundings[_i].behind);
+	for (size_t i = 0; i < COUNT(read_sizes); i++) {
+		struct diag_list diags = DIAG_LIST_INIT;
+
+		buffer_clear(&out);
+		read_all(buffer_span(&archive), read_sizes[i], &out, &diags);
+		ck_assert_str_eq(buffer_string(&out), surroundings[_i].out);
+		ck_assert_uint_eq(diags.n, surroundings[_i].message != NULL);
+		if (diags.n) {
+			ck_assert_int_eq(diags.items[0].level, surroundings[_i].level);
+			ck_assert_msg(strstr(diags.items[0].text, surroundings[_i].message), "%s: %s", surroundings[_i].name,
+				      diags.items[0].text);
+		}
+		diag_list_release(&diags);
+	}
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+/* All parts of a gzip header; then each byte of it damaged. */
+START_TEST(gzip_headers)
+{
+	char name[5000];
+	gz_header header = { .text = 1, .time = 1, .os = 3, .extra = (Bytef *)"extra", .extra_len = 5, .hcrc = 1 };
+	struct buffer archive = BUFFER_INIT, out = BUFFER_INIT;
+	size_t header_len;
+	struct diag_list diags = DIAG_LIST_INIT;
+
+	memset(name, 'n', sizeof name);
+	name[sizeof name - 1] = '\0';
+	header.name = (Bytef *)name;
+	header.comment = (Bytef *)"comment";
+	add_gzip(&archive, SPAN("text\n"), &header);
+	header_len = 10 + 2 + 5 + sizeof name + sizeof "comment" + 2;
+	for (size_t i = 0; i < COUNT(read_sizes); i++) {
+		buffer_clear(&out);
+		read_all(buffer_span(&archive), read_sizes[i], &out, &diags);
+		ck_assert_str_eq(buffer_string(&out), "text\n");
+		ck_assert_uint_eq(diags.n, 0);
+	}
+	for (size_t at = 2; at < header_len; at += at < 20 ? 1 : 61) {
+		char saved = archive.data[at];
+
+		archive.data[at] = (char)(saved ^ 1);
+		buffer_clear(&out);
+		read_all(buffer_span(&archive), 4096, &out, &diags);
+		ck_assert_uint_eq(diags.n_errors, 1);
+		diag_list_release(&diags);
+		archive.data[at] = saved;
+	}
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+/* A wrong byte in the last block or in the checksum: what came before it comes out, the same in any reading. */
+START_TEST(damage_late)
+{
+	enum compression c = compressions[_i];
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, first = BUFFER_INIT, out = BUFFER_INIT;
+	static const size_t sizes[] = { 1 << 20, 300000, 4096, 777 };
+	size_t places[3];
+
+	make_text(&text, 400000, 7);
+	add_archive(&archive, c, buffer_span(&text));
+	places[0] = archive.len - 5000;
+	places[1] = archive.len * 9 / 10;
+	places[2] = archive.len - 1;
+	for (size_t p = 0; p < COUNT(places); p++) {
+		archive.data[places[p]] ^= 0x10;
+		for (size_t i = 0; i < COUNT(sizes); i++) {
+			struct diag_list diags = DIAG_LIST_INIT;
+
+			buffer_clear(&out);
+			read_all(buffer_span(&archive), sizes[i], &out, &diags);
+			ck_assert_uint_eq(diags.n_errors, 1);
+			ck_assert_uint_gt(out.len, 250000);
+			if (i == 0) {
+				buffer_clear(&first);
+				buffer_append_span(&first, buffer_span(&out));
+			}
+			ck_assert(same(&out, buffer_span(&first)));
+			diag_list_release(&diags);
+		}
+		if (p == 2)
+			ck_assert(same(&out, buffer_span(&text)));
+		archive.data[places[p]] ^= 0x10;
+	}
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&first);
+	buffer_release(&out);
+}
+END_TEST
+
+/* A small frame whose header, data and checksum all come in the first read, with room for all of it. */
+START_TEST(zstd_small_frame_with_wrong_checksum)
+{
+	struct buffer archive = BUFFER_INIT, out = BUFFER_INIT;
+	struct diag_list diags = DIAG_LIST_INIT;
+
+	add_zstd(&archive, SPAN("text\n"));
+	archive.data[archive.len - 1] ^= 1;
+	read_all(buffer_span(&archive), 4096, &out, &diags);
+	ck_assert_str_eq(buffer_string(&out), "text\n");
+	ck_assert_uint_eq(diags.n_errors, 1);
+	ck_assert_ptr_nonnull(strstr(diags.items[0].text, "checksum"));
+	diag_list_release(&diags);
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+/* Frame headers written by hand: a window of 128 MiB is the largest. */
+START_TEST(zstd_windows)
+{
+	struct span allowed = SPAN("\x28\xb5\x2f\xfd\x00\x88\x11\0\0hi");
+	struct span refused = SPAN("\x28\xb5\x2f\xfd\x00\x90\x11\0\0hi");
+	struct buffer out = BUFFER_INIT;
+	struct diag_list diags = DIAG_LIST_INIT;
+
+	read_all(allowed, 4096, &out, &diags);
+	ck_assert_str_eq(buffer_string(&out), "hi");
+	buffer_clear(&out);
+	read_all(refused, 4096, &out, &diags);
+	ck_assert_uint_eq(out.len, 0);
+	ck_assert_uint_eq(diags.n_errors, 1);
+	ck_assert_ptr_nonnull(strstr(diags.items[0].text, "128 MiB"));
+	diag_list_release(&diags);
+	buffer_release(&out);
+}
+END_TEST
+
+/* A dictionary of 4 GiB, asked for in a block header with a right checksum. */
+START_TEST(xz_memory)
+{
+	struct buffer archive = BUFFER_INIT, out = BUFFER_INIT;
+	struct diag_list diags = DIAG_LIST_INIT;
+	unsigned char *block;
+	size_t len;
+	uint32_t crc;
+
+	add_xz(&archive, SPAN("text\n"));
+	block = (unsigned char *)archive.data + 12;
+	len = ((size_t)block[0] + 1) * 4;
+	for (size_t i = 1; i + 2 < len - 4; i++) {
+		if (block[i] == 0x21 && block[i + 1] == 1) {
+			block[i + 2] = 40;
+			break;
+		}
+	}
+	crc = lzma_crc32(block, len - 4, 0);
+	for (size_t i = 0; i < 4; i++)
+		block[len - 4 + i] = (unsigned char)(crc >> 8 * i);
+	read_all(buffer_span(&archive), 4096, &out, &diags);
+	ck_assert_uint_eq(out.len, 0);
+	ck_assert_uint_eq(diags.n_errors, 1);
+	ck_assert_msg(strstr(diags.items[0].text, "MiB of memory"), "%s", diags.items[0].text);
+	diag_list_release(&diags);
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+/* Unpacks with the input and the room cut at random (seed 0: not at all). */
+static enum unpack_result unpack_in_pieces(enum compression c, struct span archive, uint64_t seed, struct buffer *out)
+{
+	struct unpack *u = unpack_new(c);
+	enum unpack_result result;
+	size_t given = 0;
+
+	do {
+		size_t n = seed ? next_random(&seed) % 50 : archive.len - given, room = seed ? 1 + next_random(&seed) % 3000 : 1 << 20;
+		struct unpack_io io;
+
+		if (n > archive.len - given)
+			n = archive.len - given;
+		buffer_reserve(out, room);
+		io = (struct unpack_io){ span_of(archive.ptr + given, n), given + n == archive.len, out->data + out->len, room };
+		result = unpack_step(u, &io);
+		given += n - io.in.len;
+		ck_assert(result != UNPACK_HUNGRY || (!io.in.len && !io.in_last));
+		ck_assert((result == UNPACK_OUTPUT) == (io.out_room < room));
+		out->len += room - io.out_room;
+	} while (result == UNPACK_OUTPUT || result == UNPACK_HUNGRY);
+	ck_assert((unpack_problem(u) != NULL) == (result == UNPACK_DAMAGED));
+	ck_assert((unpack_problem_hint(u) != NULL) == (result == UNPACK_DAMAGED));
+	unpack_free(u);
+	return result;
+}
+
+START_TEST(damage_anywhere)
+{
+	enum compression c = compressions[_i % 3];
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, out = BUFFER_INIT, again = BUFFER_INIT;
+	uint64_t seed = 99;
+
+	if (_i < 3)
+		make_text(&text, 3000, 3);
+	else
+		make_noise(&text, 3000, 3);
+	add_archive(&archive, c, buffer_span(&text));
+	add_archive(&archive, c, SPAN("more\n"));
+	for (int i = 0; i < 1500; i++) {
+		struct buffer damaged = BUFFER_INIT;
+		size_t n = 1 + next_random(&seed) % 4;
+		enum unpack_result result;
+
+		buffer_append_span(&damaged, buffer_span(&archive));
+		while (n--)
+			damaged.data[6 + next_random(&seed) % (damaged.len - 6)] ^= (char)(1 + next_random(&seed) % 255);
+		buffer_clear(&out);
+		buffer_clear(&again);
+		result = unpack_in_pieces(c, buffer_span(&damaged), 0, &out);
+		ck_assert_int_eq(unpack_in_pieces(c, buffer_span(&damaged), 1 + next_random(&seed), &again), result);
+		ck_assert(same(&out, buffer_span(&again)));
+		buffer_release(&damaged);
+	}
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&out);
+	buffer_release(&again);
+}
+END_TEST
+
+START_TEST(magics)
+{
+	static const struct {
+		struct span bytes;
+		enum compression c;
+		bool undecided;
+	} cases[] = {
+		{ SPAN(""), COMPRESSION_NONE, true },
+		{ SPAN("\x1f"), COMPRESSION_NONE, true },
+		{ SPAN("\x1f\x8b"), COMPRESSION_GZIP, false },
+		{ SPAN("\x1f\x8c"), COMPRESSION_NONE, false },
+		{ SPAN("("), COMPRESSION_NONE, true },
+		{ SPAN("(\xb5\x2f"), COMPRESSION_NONE, true },
+		{ SPAN("(\xb5\x2f\xfd"), COMPRESSION_ZSTD, false },
+		{ SPAN("(no stamp)"), COMPRESSION_NONE, false },
+		{ SPAN("P*M"), COMPRESSION_NONE, true },
+		{ SPAN("P*M\x18"), COMPRESSION_ZSTD, false },
+		{ SPAN("Q*M\x18"), COMPRESSION_ZSTD, false },
+		{ SPAN("PID"), COMPRESSION_NONE, false },
+		{ SPAN("\xfd" "7zXZ"), COMPRESSION_NONE, true },
+		{ SPAN("\xfd" "7zXZ\0"), COMPRESSION_XZ, false },
+		{ SPAN("2026"), COMPRESSION_NONE, false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		bool undecided;
+
+		ck_assert_int_eq(compression_recognise(cases[i].bytes, &undecided), cases[i].c);
+		ck_assert_int_eq(undecided, cases[i].undecided);
+	}
+}
+END_TEST
+
+/* Descriptors */
+
+/* A pipe that gives a byte at a time and would block after each. */
+START_TEST(byte_by_byte)
+{
+	static const enum compression all[] = { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD, COMPRESSION_XZ };
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, out = BUFFER_INIT;
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct reader *r;
+	char block[512];
+	ssize_t n;
+	int fds[2];
+
+	buffer_append_char(&text, '('); /* as zstd's first byte */
+	make_text(&text, 600, 5);
+	add_archive(&archive, all[_i], buffer_span(&text));
+	ck_assert_int_eq(pipe2(fds, O_NONBLOCK), 0);
+	r = reader_new(fds[0], "pipe");
+	ck_assert_uint_eq(reader_size(r), 0);
+	ck_assert(reader_mtime_ns(r) == INT64_MIN);
+	for (size_t i = 0; i < archive.len; i++) {
+		ck_assert_int_eq(write(fds[1], archive.data + i, 1), 1);
+		while ((n = reader_read(r, block, sizeof block, &diags)) > 0)
+			buffer_append(&out, block, (size_t)n);
+		ck_assert_int_eq(n, READER_WOULD_BLOCK);
+		/* Asking often is no error. */
+		for (int k = 0; k < 20; k++)
+			ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_WOULD_BLOCK);
+	}
+	close(fds[1]);
+	while ((n = reader_read(r, block, sizeof block, &diags)) > 0)
+		buffer_append(&out, block, (size_t)n);
+	ck_assert_int_eq(n, READER_EOF);
+	ck_assert_uint_eq(diags.n, 0);
+	ck_assert(same(&out, buffer_span(&text)));
+	ck_assert_int_eq(reader_compression(r), all[_i]);
+	ck_assert_uint_eq(reader_bytes_in(r), archive.len);
+	reader_free(r);
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&out);
+}
+END_TEST
+
+START_TEST(plain_files_grow)
+{
+	int fd = memory_file(SPAN("")), again = dup(fd);
+	struct reader *r = reader_new(fd, "log");
+	struct diag_list diags = DIAG_LIST_INIT;
+	char block[6000];
+
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_EOF);
+	ck_assert_int_eq(pwrite(again, "(", 1, 0), 1);
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), 1);
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_EOF);
+	memset(block, 'x', sizeof block);
+	ck_assert_int_eq(pwrite(again, block, sizeof block, 1), sizeof block);
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), sizeof block);
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_EOF);
+	ck_assert_uint_eq(reader_size(r), 1 + sizeof block);
+	ck_assert_uint_eq(reader_bytes_in(r), 1 + sizeof block);
+	ck_assert(reader_mtime_ns(r) > 0);
+	ck_assert_uint_eq(diags.n, 0);
+	reader_free(r);
+	close(again);
+}
+END_TEST
+
+START_TEST(files_that_cannot_be_read)
+{
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct reader *r;
+	char block[16];
+
+	ck_assert_ptr_null(reader_open("/", &diags));
+	ck_assert_ptr_nonnull(strstr(diags.items[0].text, "is a directory"));
+	ck_assert_ptr_null(reader_open("/nonexistent\n\033[2Jx", &diags));
+	ck_assert_ptr_nonnull(strstr(diags.items[1].text, strerror(ENOENT)));
+	r = reader_new(open("/", O_RDONLY), "slash");
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_ERROR);
+	ck_assert_int_eq(reader_read(r, block, sizeof block, &diags), READER_EOF);
+	ck_assert_uint_eq(diags.n_errors, 3);
+	reader_free(r);
+	diag_list_release(&diags);
+}
+END_TEST
+
+/* Headers */
+
+/* Input as it is read, output with each switch as <path>. */
+static const struct {
+	const char *in, *out;
+} header_cases[] = {
+	{ "", "" },
+	{ "line\n", "line\n" },
+	{ "\n", "\n" },
+	{ "\n\n\n", "\n\n\n" },
+	{ "==> a <==\n", "<a>" },
+	{ "==> a <==\none\n\n==> b <==\ntwo\n", "<a>one\n<b>two\n" },
+	{ "==> a <==\n\n==> b <==\n\n==> a <==\n", "<a><b><a>" },
+	{ "before\n\n==> a <==\nx\n", "before\n<a>x\n" },
+	/* Only one blank line is tail's. */
+	{ "x\n\n\n==> a <==\ny\n", "x\n\n<a>y\n" },
+	{ "\n==> a <==\n", "<a>" },
+	{ "\n\n==> a <==\n", "\n<a>" },
+	/* Behind a line without an end, what tail prints ends it. */
+	{ "x\n==> a <==\ny\n", "x\n<a>y\n" },
+	{ "==> a b/c d.log <==\n", "<a b/c d.log>" },
+	{ "==> ==> a <== <==\n", "<==> a <==>" },
+	{ "==> standard input <==\nx", "<standard input>x" },
+	/* No headers. */
+	{ "x ==> a <==\n", "x ==> a <==\n" },
+	{ "==> a <== \n", "==> a <== \n" },
+	{ "==> a <==\r\n", "==> a <==\r\n" },
+	{ "==>  <==\n", "==>  <==\n" },
+	{ "==> <==\n", "==> <==\n" },
+	{ "==> a\n", "==> a\n" },
+	{ "==> a\n==> b <==\n", "==> a\n<b>" },
+	{ "\n==> a\n\n==> b <==\n", "\n==> a\n<b>" },
+	{ "==>a <==\n", "==>a <==\n" },
+	{ " ==> a <==\n", " ==> a <==\n" },
+	{ "==> a <==", "==> a <==" },
+	{ "\n==> a <==", "\n==> a <==" },
+	{ "\n==", "\n==" },
+	{ "x\n\n=", "x\n\n=" },
+	{ "===> a <==\n", "===> a <==\n" },
+	{ "\n==\n==> a <==\n", "\n==\n<a>" },
+};
+
+static void split(struct header_splitter *s, struct span in, bool final, struct buffer *out)
+{
+	struct span run;
+	bool switched;
+
+	while (header_splitter_next(s, &in, final, &run, &switched)) {
+		ck_assert(switched == (run.len == 0));
+		if (switched)
+			buffer_printf(out, "<%.*s>", (int)s->path.len, s->path.ptr);
+		else
+			buffer_append_span(out, run);
+	}
+	ck_assert_uint_eq(in.len, 0);
+	ck_assert_uint_le(s->held.len, HEADER_MAX + 1);
+}
+
+START_TEST(headers)
+{
+	const char *in = header_cases[_i].in, *want = header_cases[_i].out;
+	size_t len = strlen(in);
+
+	/* Whole; cut once at any place, with the end told at once or later; byte by byte. */
+	for (size_t cut = 0; cut <= len + 1; cut++) {
+		for (int late = 0; late < 2; late++) {
+			struct header_splitter s = HEADER_SPLITTER_INIT;
+			struct buffer out = BUFFER_INIT;
+
+			if (cut > len) {
+				for (size_t i = 0; i < len; i++)
+					split(&s, span_of(in + i, 1), !late && i + 1 == len, &out);
+			} else {
+				split(&s, span_of(in, cut), false, &out);
+				split(&s, span_of(in + cut, len - cut), !late, &out);
+			}
+			split(&s, span_of(in + len, 0), true, &out);
+			ck_assert_msg(strcmp(buffer_string(&out), want) == 0, "case %d cut %zu: got \"%s\"", _i, cut, out.data);
+			buffer_release(&out);
+			header_splitter_release(&s);
+		}
+	}
+}
+END_TEST
+
+/* The longest header, and one byte more. */
+START_TEST(header_length)
+{
+	for (size_t extra = 0; extra < 2; extra++) {
+		size_t path_len = HEADER_MAX - 8 + extra;
+		struct buffer in = BUFFER_INIT;
+
+		buffer_append_string(&in, "x\n\n==> ");
+		for (size_t i = 0; i < path_len; i++)
+			buffer_append_char(&in, 'p');
+		buffer_append_string(&in, " <==\ny\n");
+		for (size_t piece = 1; piece < 10000; piece = piece * 3 + 1) {
+			struct header_splitter s = HEADER_SPLITTER_INIT;
+			struct buffer out = BUFFER_INIT;
+
+			for (size_t at = 0; at < in.len; at += piece)
+				split(&s, span_of(in.data + at, piece < in.len - at ? piece : in.len - at), false, &out);
+			split(&s, span_of("", 0), true, &out);
+			ck_assert_uint_eq(s.path.len, extra ? 0 : path_len);
+			if (extra)
+				ck_assert(same(&out, buffer_span(&in)));
+			else
+				ck_assert_uint_eq(out.len, 2 + 2 + path_len + 2);
+			buffer_release(&out);
+			header_splitter_release(&s);
+		}
+		buffer_release(&in);
+	}
+}
+END_TEST
+
+/* A line must not wait for the next one. */
+START_TEST(headers_do_not_delay)
+{
+	struct header_splitter s = HEADER_SPLITTER_INIT;
+	struct buffer out = BUFFER_INIT;
+
+	split(&s, SPAN("==> a <==\none\n"), false, &out);
+	ck_assert_str_eq(buffer_string(&out), "<a>one\n");
+	split(&s, SPAN("two"), false, &out);
+	ck_assert_str_eq(buffer_string(&out), "<a>one\ntwo");
+	buffer_release(&out);
+	header_splitter_release(&s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("input");
+	TCase *unpack = tcase_create("unpack"), *reader = tcase_create("reader"), *split_case = tcase_create("headers");
+	SRunner *runner;
+	int n_failed;
+
+	tcase_set_timeout(unpack, 300);
+	tcase_add_loop_test(unpack, truncated_anywhere, 0, COUNT(compressions));
+	tcase_add_loop_test(unpack, parts_one_after_another, 0, COUNT(compressions));
+	tcase_add_loop_test(unpack, around_the_parts, 0, COUNT(surroundings));
+	tcase_add_test(unpack, gzip_headers);
+	tcase_add_loop_test(unpack, damage_late, 0, COUNT(compressions));
+	tcase_add_test(unpack, zstd_small_frame_with_wrong_checksum);
+	tcase_add_test(unpack, zstd_windows);
+	tcase_add_test(unpack, xz_memory);
+	tcase_add_loop_test(unpack, damage_anywhere, 0, 2 * COUNT(compressions));
+	tcase_add_test(unpack, magics);
+	tcase_add_loop_test(reader, byte_by_byte, 0, 4);
+	tcase_add_test(reader, plain_files_grow);
+	tcase_add_test(reader, files_that_cannot_be_read);
+	tcase_add_loop_test(split_case, headers, 0, COUNT(header_cases));
+	tcase_add_test(split_case, header_length);
+	tcase_add_test(split_case, headers_do_not_delay);
+	suite_add_tcase(suite, unpack);
+	suite_add_tcase(suite, reader);
+	suite_add_tcase(suite, split_case);
+	suite_add_tcase(suite, stream_cases());
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
