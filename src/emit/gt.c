@@ -6,7 +6,7 @@
  * every value that comes from a log is cut, and the payload's names are sorted, as the town writes them.
  */
 #include "emit/formats.h"
-#include "emit/json.h"
+#include "emit/json_writer.h"
 #include "base/quote.h"
 
 /*

@@ -6,7 +6,7 @@
  * A change of this shape that could break a reader needs a new number in SCHEMA.
  */
 #include "emit/formats.h"
-#include "emit/json.h"
+#include "emit/json_writer.h"
 
 #define SCHEMA "tocsin.incident.v1"
 

@@ -2,7 +2,7 @@
 tocsin_lib += \
 	src/emit/emitter.c src/emit/emitter.h \
 	src/emit/formats.h \
-	src/emit/json.c src/emit/json.h \
+	src/emit/json_writer.c src/emit/json_writer.h \
 	src/emit/text.c \
 	src/emit/jsonl.c \
 	src/emit/commands.c \

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/quote.h"
 #include "emit/emitter.h"
-#include "emit/json.h"
+#include "emit/json_writer.h"
 #include "emit_random.h"
 #include <check.h>
 #include <locale.h>

@@ -1,10 +1,10 @@
 /*
- * json.c: writing JSON piece by piece, for the formats that are JSON.
+ * json_writer.c: writing JSON piece by piece, for the formats that are JSON.
  *
  * Invariant: whatever bytes come in, what goes out is valid UTF-8 and valid JSON on one line, and the same input gives the
  * same bytes in every locale. Nesting is the caller's to get right.
  */
-#include "emit/json.h"
+#include "emit/json_writer.h"
 #include "base/quote.h"
 #include "base/timestamp.h"
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 /*
- * json.h: writing JSON piece by piece. Commas write themselves: each call looks at the last byte of out, and sets a comma
+ * json_writer.h: writing JSON piece by piece. Commas write themselves: each call looks at the last byte of out, and sets a comma
  * before what it appends unless an object or array was just opened, a name stands before it, or a line begins.
  */
-#ifndef TOCSIN_EMIT_JSON_H
-#define TOCSIN_EMIT_JSON_H
+#ifndef TOCSIN_EMIT_JSON_WRITER_H
+#define TOCSIN_EMIT_JSON_WRITER_H
 
 #include "base/buffer.h"
 
