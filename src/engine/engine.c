@@ -90,6 +90,7 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->sink = sink;
 	en->notice = notice;
 	en->context = context;
+	en->next_step = 1; /* 0: a cell that saw none yet */
 	en->now_ns = TIME_NONE;
 	en->states = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *en->states);
 	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
