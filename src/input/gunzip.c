@@ -55,7 +55,8 @@ struct gunzip {
 	uint32_t length;          /* of the member's data, modulo 2^32 as in the trailer */
 	const char *problem;
 #ifdef HAVE_ISAL
-	struct inflate_state inflate;
+	struct inflate_state inflate, before; /* before: as it was before the present step */
+	bool careful;                         /* damage is near */
 #else
 	z_stream inflate;
 #endif
@@ -75,6 +76,7 @@ static void inflate_end_all(struct gunzip *g)
 static bool inflate_begin(struct gunzip *g)
 {
 	isal_inflate_init(&g->inflate);
+	g->careful = false;
 	g->inflate.crc_flag = ISAL_GZIP_NO_HDR;
 	return true;
 }
@@ -98,20 +100,32 @@ static void take_stranded(struct gunzip *g, struct unpack_io *io)
 	io->out_room -= n;
 }
 
+/*
+ * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same archive
+ * gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
+ */
 static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
 {
 	struct inflate_state *s = &g->inflate;
-	uint32_t in_len = (uint32_t)(io->in.len < STEP_MAX ? io->in.len : STEP_MAX);
+	size_t most = g->careful ? 1 : STEP_MAX;
+	uint32_t in_len = (uint32_t)(io->in.len < most ? io->in.len : most);
 	uint32_t room = (uint32_t)(io->out_room < STEP_MAX ? io->out_room : STEP_MAX);
 	unsigned n_bytes;
 	uint64_t bits;
 	int rc;
 
+	if (!g->careful)
+		g->before = *s;
 	s->next_in = (uint8_t *)(uintptr_t)io->in.ptr;
 	s->avail_in = in_len;
 	s->next_out = (uint8_t *)io->out;
 	s->avail_out = room;
 	rc = isal_inflate(s);
+	if (rc < 0 && !g->careful) {
+		*s = g->before;
+		g->careful = true;
+		return inflate_step(g, io);
+	}
 	io->in = span_from(io->in, in_len - s->avail_in);
 	io->out += room - s->avail_out;
 	io->out_room -= room - s->avail_out;
