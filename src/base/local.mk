@@ -14,3 +14,7 @@ tocsin_lib += \
 check_PROGRAMS += test_base
 test_base_SOURCES = tests/unit/test_base.c
 test_base_LDADD = $(test_libs)
+
+check_PROGRAMS += test_time
+test_time_SOURCES = tests/unit/test_time.c
+test_time_LDADD = $(test_libs)

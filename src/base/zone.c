@@ -1,6 +1,6 @@
 /*
  * zone.c: time zones as tables of offsets, and the instant of a civil time. A zone is read once, by asking libc for
- * the offset every few days from 1970 to 2100 and halving the interval where it changed; after that libc is not asked
+ * the offset every few days from 1970 to 2050 and halving the interval where it changed; after that libc is not asked
  * again, so a run cannot change its mind and threads may share a zone. Outside these years the nearest offset holds.
  *
  * An instant has one civil time; a civil time has none (spring), one or two (autumn) instants. Which of two is meant
@@ -14,8 +14,10 @@
 #include <time.h>
 
 #define PROBE_FIRST INT64_C(0)           /* 1970 */
-#define PROBE_LAST INT64_C(4102444800)   /* 2100 */
+#define PROBE_RULES INT64_C(2145916800)  /* 2038: from here on libc reckons by rule, slowly */
+#define PROBE_LAST INT64_C(2524608000)   /* 2050 */
 #define PROBE_STEP (INT64_C(4) * 86400)  /* no zone has changed twice within so few days since 1970 */
+#define PROBE_RULES_STEP (INT64_C(28) * 86400)
 #define FOLD_SLACK_NS (60 * NS_PER_SECOND) /* several writers: lines are this much out of order at most */
 
 struct zone {
@@ -56,15 +58,17 @@ static void zone_add_change(struct zone *z, int64_t start, int32_t offset)
 /* Fills the table from the zone that libc has now. */
 static void zone_probe(struct zone *z)
 {
+	int64_t step;
 	int32_t before;
 
 	z->offsets = xmalloc(sizeof *z->offsets);
 	z->offsets[0] = before = libc_offset(PROBE_FIRST);
-	for (int64_t t = PROBE_FIRST; t < PROBE_LAST; t += PROBE_STEP) {
-		int64_t low = t, high = t + PROBE_STEP;
-		int32_t after = libc_offset(high);
+	for (int64_t t = PROBE_FIRST; t < PROBE_LAST; t += step) {
+		int64_t low = t, high;
 
-		if (after == before)
+		step = t < PROBE_RULES ? PROBE_STEP : PROBE_RULES_STEP;
+		high = t + step;
+		if (libc_offset(high) == before)
 			continue;
 		while (high - low > 1) {
 			int64_t middle = low + (high - low) / 2;
@@ -76,7 +80,7 @@ static void zone_probe(struct zone *z)
 		}
 		before = libc_offset(high);
 		zone_add_change(z, high, before);
-		t = high - PROBE_STEP; /* go on right behind the change */
+		t = high - step; /* go on right behind the change */
 	}
 }
 
