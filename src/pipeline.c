@@ -473,6 +473,11 @@ const struct engine *pipeline_engine(const struct pipeline *p)
 	return p->engine;
 }
 
+uint64_t pipeline_held(const struct pipeline *p)
+{
+	return p->order.n;
+}
+
 uint64_t pipeline_held_peak(const struct pipeline *p)
 {
 	return p->order.peak;

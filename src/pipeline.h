@@ -95,6 +95,8 @@ struct lane_stats {
 /* Of lanes with a source; false behind the last. */
 bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_stats *ret);
 const struct engine *pipeline_engine(const struct pipeline *p);
+/* Events held back: now, and at most so far. */
+uint64_t pipeline_held(const struct pipeline *p);
 uint64_t pipeline_held_peak(const struct pipeline *p);
 uint64_t pipeline_notices_dropped(const struct pipeline *p);
 

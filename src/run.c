@@ -18,6 +18,7 @@
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define SNIFF_BYTES ((size_t)64 << 10)
+#define BURST_LIMIT 100000 /* events held back for logs that a pipe may yet switch to */
 
 /* A log inside a feed. */
 struct branch {
@@ -32,6 +33,7 @@ struct feed {
 	uint64_t bytes_before; /* on disk, of files that are done */
 	bool is_pipe, is_live; /* live: a pipe whose bytes come as they are written, not out of an archive */
 	bool ended, has_headers;
+	bool settled;          /* headers: it was silent once, so all its logs have shown themselves */
 	struct header_splitter headers;
 	struct branch *branches;
 	size_t n_branches, cap_branches;
@@ -290,6 +292,7 @@ static void pipe_wait(struct run *r, struct feed *f)
 			continue;
 		if (n != 0 || pipeline_closed(r->pipeline))
 			return;
+		f->settled = true;
 		for (size_t i = 0; i < f->n_branches; i++)
 			lane_flush(r->pipeline, f->branches[i].lane);
 		pipeline_catch_up(r->pipeline);
@@ -303,6 +306,20 @@ static void pipe_mark_idle(struct run *r, struct feed *f)
 
 	for (size_t i = 0; f->is_live && f->n_branches > 1 && i < f->n_branches; i++)
 		lane_set_idle(f->branches[i].lane, now - f->branches[i].heard_ns > r->o->lateness_ns);
+}
+
+/*
+ * `tail -n +1 -F a b` prints a whole, then b: until it first falls silent, another log may follow whose events
+ * come in front of all that was read.
+ */
+static bool more_logs_may_follow(const struct run *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		const struct feed *f = &r->feeds[i];
+		if (f->has_headers && !f->settled && !f->ended)
+			return pipeline_held(r->pipeline) < BURST_LIMIT;
+	}
+	return false;
 }
 
 static struct feed *feed_next(struct run *r)
@@ -338,13 +355,13 @@ bool run_streams(struct pipeline *p, const struct run_options *o, const struct s
 	/* Every stream is asked for its first block before any event is handed on: none may come in front. */
 	for (size_t i = 0; i < r.n_feeds; i++)
 		feed_step(&r, &r.feeds[i]);
-	pipeline_advance(p);
 	while (!pipeline_closed(p) && (f = feed_next(&r))) {
 		if (f->is_live)
 			pipe_wait(&r, f);
 		feed_step(&r, f);
 		pipe_mark_idle(&r, f);
-		pipeline_advance(p);
+		if (!more_logs_may_follow(&r))
+			pipeline_advance(p);
 		report_progress(&r, total);
 	}
 	if (!pipeline_closed(p))

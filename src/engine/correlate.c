@@ -322,9 +322,10 @@ void absence_due(struct engine *en, struct cell *c)
 	c->trigger = NULL;
 	if (!en->states[c->rule].observed_present) {
 		en->stats.undetermined++;
-		if (r->alerts && en->notice)
+		if (r->alerts && en->notice && !en->states[c->rule].told_undetermined)
 			en->notice(en->context, r, o.time_ns,
-				   "undetermined: what it waits for is written to a log that is not among the inputs");
+				   "undetermined: what it waits for is written to a log that is not among the inputs; said once, --stats counts");
+		en->states[c->rule].told_undetermined = true;
 	} else {
 		incident_hold(en, c, &o, (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)));
 		bit_set(en->fired, c->rule);

@@ -111,6 +111,7 @@ struct rule_state {
 	const uint32_t *parents;    /* correlations that take it as an input, ascending */
 	uint32_t n_parents;
 	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
+	bool told_undetermined;     /* once is enough */
 	bool observed_present;      /* a source of every negated input is among the inputs */
 };
 

@@ -46,7 +46,7 @@
 #define SHORT_MASK UINT32_C(0x00ffffff)
 
 /* More short grams than this are sought in the map. */
-#define NIBBLE_GRAMS_MAX 48
+#define NIBBLE_GRAMS_MAX 128
 
 struct literal {
 	uint32_t text; /* into prefilter.text, folded, padded with 8 bytes */
@@ -188,11 +188,6 @@ static unsigned map_size_log2(size_t n_grams)
 	return log2;
 }
 
-/* How often each byte of a map is met: grams that only look like a common one are as costly as it. */
-struct census {
-	uint16_t n[1 << MAP_LOG2_MAX];
-};
-
 /* While a pass is built: its grams and their places, unordered. */
 struct draft {
 	struct draft_gram {
@@ -201,21 +196,22 @@ struct draft {
 	} *grams;
 	size_t n, cap;
 	unsigned map_shift;
-	struct census used;  /* by how many literals */
-	struct census *seen; /* in the text; NULL: guess */
+	/* By byte of the map, so that a gram which only looks like a common one counts as it: */
+	uint16_t *used; /* how many literals use it */
+	uint16_t *seen; /* how often it is met in the text; NULL: guess */
 };
 
 /* What it costs to look for this gram: how often it occurs, times what there is to compare then. */
 static uint64_t gram_cost(struct draft *d, const unsigned char *at, unsigned size, uint32_t gram)
 {
 	uint32_t h = gram_hash(gram) >> d->map_shift;
-	unsigned bits = 0, used = d->used.n[h];
+	unsigned bits = 0, used = d->used[h];
 
 	for (unsigned i = 0; i < size; i++)
 		bits += byte_rarity(at[i]);
 	bits = 64 - bits;
 	if (d->seen)
-		return (uint64_t)d->seen->n[h] * (16 + used) * 256 + used * 16 + bits;
+		return (uint64_t)d->seen[h] * (16 + used) * 256 + used * 16 + bits;
 	return bits * 4 + (used > 40 ? 40 : used);
 }
 
@@ -238,8 +234,8 @@ static void draft_add(struct draft *d, const struct prefilter *p, uint32_t index
 		}
 	}
 	gram = (load32(text + best) | FOLD32) & mask;
-	if (d->used.n[gram_hash(gram) >> d->map_shift] < UINT16_MAX)
-		d->used.n[gram_hash(gram) >> d->map_shift]++;
+	if (d->used[gram_hash(gram) >> d->map_shift] < UINT16_MAX)
+		d->used[gram_hash(gram) >> d->map_shift]++;
 	ARRAY_GROW(d->grams, d->n, d->cap);
 	d->grams[d->n++] = (struct draft_gram){ gram, { index, best } };
 }
@@ -319,12 +315,12 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 	pass->n_places = d->n;
 }
 
-static void take_census(struct census *c, struct span sample, unsigned map_shift, uint32_t mask)
+static void take_census(uint16_t *seen, struct span sample, unsigned map_shift, uint32_t mask)
 {
 	const unsigned char *text = (const unsigned char *)sample.ptr;
 
 	for (size_t i = 0; i < sample.len; i++) {
-		uint16_t *n = &c->n[gram_hash((load32(text + i) | FOLD32) & mask) >> map_shift];
+		uint16_t *n = &seen[gram_hash((load32(text + i) | FOLD32) & mask) >> map_shift];
 
 		*n += *n < UINT16_MAX;
 	}
@@ -357,8 +353,9 @@ static bool pass_build(struct pass *pass, const struct prefilter *p, enum way wa
 		return false;
 	d = xcalloc(1, sizeof *d);
 	d->map_shift = 32 - map_size_log2(way == WAY_LONG ? n * LONG_STRIDE : n);
+	d->used = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->used);
 	if (sample.len) {
-		d->seen = xcalloc(1, sizeof *d->seen);
+		d->seen = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->seen);
 		take_census(d->seen, sample, d->map_shift, way == WAY_LONG ? LONG_MASK : SHORT_MASK);
 	}
 	for (size_t i = 0; i < p->n_literals; i++) {
@@ -372,6 +369,7 @@ static bool pass_build(struct pass *pass, const struct prefilter *p, enum way wa
 	}
 	pass_init(pass, d, way == WAY_SHORT);
 	free(d->grams);
+	free(d->used);
 	free(d->seen);
 	free(d);
 	return true;

@@ -86,6 +86,15 @@ static size_t piece_find(struct span piece, struct span value, size_t at)
 	return NOT_FOUND;
 }
 
+/* Not inside a character. */
+static bool is_boundary(struct span value, size_t at)
+{
+	for (size_t back = 1; back < 4 && back <= at && at < value.len; back++)
+		if (character_len(value, at - back) > back)
+			return false;
+	return true;
+}
+
 /* Does the piece stand at the end of the value, not before this offset? */
 static bool piece_at_end(struct span piece, struct span value, size_t from)
 {
@@ -95,7 +104,7 @@ static bool piece_at_end(struct span piece, struct span value, size_t from)
 		n_any += piece.ptr[i] == ANY_CHARACTER;
 	/* Each "?" takes 1 to 4 bytes. */
 	for (size_t len = piece.len; len <= piece.len + 3 * n_any && len <= value.len - from; len++)
-		if (piece_at(piece, value, value.len - len) == value.len)
+		if (piece_at(piece, value, value.len - len) == value.len && is_boundary(value, value.len - len))
 			return true;
 	return false;
 }

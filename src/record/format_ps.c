@@ -90,7 +90,8 @@ static const struct {
 struct columns {
 	size_t n;
 	size_t flexible; /* the one that takes what the others leave: the last command, else the last column */
-	bool has_command, has_threads;
+	size_t other;    /* with `args` and `comm` it may also be the first: the same as flexible when there is no other */
+	bool has_threads;
 	uint8_t kind[COLUMN_LIMIT];
 	struct span name[COLUMN_LIMIT]; /* in the header's text */
 };
@@ -171,7 +172,7 @@ static bool header_word(struct span w)
 /* A header has PID and another known column, or is PID alone; its words are capitals. */
 static bool columns_parse(struct span line, struct columns *ret)
 {
-	size_t n_known = 0, n_of[COLUMN_KINDS] = { 0 }, command = 0;
+	size_t n_known = 0, n_of[COLUMN_KINDS] = { 0 };
 	struct span rest = line;
 
 	if (line.len > HEADER_LIMIT)
@@ -189,11 +190,11 @@ static bool columns_parse(struct span line, struct columns *ret)
 				break;
 			}
 		}
-		/* The first of a kind counts; of commands the last, which is the longer one; of starts all, the most exact is used. */
+		/* The first of a kind counts; of starts the most exact is used, of commands the longest. */
 		if (kind == COLUMN_COMMAND) {
-			if (n_of[kind])
-				ret->kind[command] = COLUMN_OTHER;
-			command = ret->n;
+			ret->flexible = ret->n;
+			if (n_of[kind] == 0)
+				ret->other = ret->n;
 		} else if (kind != COLUMN_START && n_of[kind]) {
 			kind = COLUMN_OTHER;
 		}
@@ -207,9 +208,9 @@ static bool columns_parse(struct span line, struct columns *ret)
 		if ((ret->kind[i] == COLUMN_UID && n_of[COLUMN_USER]) || (ret->kind[i] == COLUMN_C && n_of[COLUMN_CPU]))
 			ret->kind[i] = COLUMN_OTHER;
 	}
-	ret->has_command = n_of[COLUMN_COMMAND] > 0;
 	ret->has_threads = n_of[COLUMN_THREAD] > 0;
-	ret->flexible = ret->has_command ? command : ret->n - 1;
+	if (n_of[COLUMN_COMMAND] == 0)
+		ret->flexible = ret->other = ret->n - 1;
 	return true;
 }
 
@@ -271,21 +272,21 @@ static struct span take_last_cell(struct span *rest, enum column_kind kind)
 	return span_of(first.ptr, (size_t)(last.ptr + last.len - first.ptr));
 }
 
-/* Cuts a row into its columns; false when there are too few words. */
-static bool cells_of(const struct columns *c, struct span line, struct span cells[COLUMN_LIMIT])
+/* Cuts a row into its columns, `flexible` taking what the others leave; false when there are too few words. */
+static bool cells_of(const struct columns *c, size_t flexible, struct span line, struct span cells[COLUMN_LIMIT])
 {
-	for (size_t i = 0; i < c->flexible; i++) {
+	for (size_t i = 0; i < flexible; i++) {
 		cells[i] = take_cell(&line, c->kind[i]);
 		if (cells[i].len == 0)
 			return false;
 	}
-	for (size_t i = c->n - 1; i > c->flexible; i--) {
+	for (size_t i = c->n - 1; i > flexible; i--) {
 		cells[i] = take_last_cell(&line, c->kind[i]);
 		if (cells[i].len == 0)
 			return false;
 	}
-	cells[c->flexible] = trim(line);
-	return cells[c->flexible].len > 0;
+	cells[flexible] = trim(line);
+	return cells[flexible].len > 0;
 }
 
 static bool nothing_written(struct span s)
@@ -1068,7 +1069,7 @@ static struct process *process_see(struct ps_state *st, const struct row *r, dou
 
 static bool snapshot_is_complete(const struct snapshot *s)
 {
-	bool by_cpu = s->rows >= SORTED_ROWS && s->cpu_falls && !s->pid_rises && s->first_cpu > s->last_cpu;
+	bool by_cpu = s->tasks == 0 && s->rows >= SORTED_ROWS && s->cpu_falls && !s->pid_rises && s->first_cpu > s->last_cpu;
 
 	return s->columns && s->init && !s->damaged && s->rows >= s->tasks && !by_cpu;
 }
@@ -1131,8 +1132,8 @@ static const struct row no_row = {
 };
 
 /* False when a cell does not say what its column should. c: NULL when only the shape matters. */
-static bool row_parse(const struct format_context *c, const struct columns *columns, const struct snapshot *s,
-		      const struct span cells[], struct row *ret)
+static bool cells_read(const struct format_context *c, const struct columns *columns, size_t flexible, const struct snapshot *s,
+		       const struct span cells[], struct row *ret)
 {
 	bool coarse;
 
@@ -1194,7 +1195,8 @@ static bool row_parse(const struct format_context *c, const struct columns *colu
 			ret->state = cell;
 			break;
 		case COLUMN_COMMAND:
-			ret->command = command_of(cell);
+			if (i == flexible)
+				ret->command = command_of(cell);
 			break;
 		case COLUMN_OTHER:
 		case COLUMN_THREAD:
@@ -1210,6 +1212,15 @@ static bool row_parse(const struct format_context *c, const struct columns *colu
 		}
 	}
 	return true;
+}
+
+static bool row_parse(const struct format_context *c, const struct columns *columns, const struct snapshot *s, struct span line,
+		      struct span cells[], struct row *ret)
+{
+	if (cells_of(columns, columns->flexible, line, cells) && cells_read(c, columns, columns->flexible, s, cells, ret))
+		return true;
+	return columns->other != columns->flexible && cells_of(columns, columns->other, line, cells) &&
+	       cells_read(c, columns, columns->other, s, cells, ret);
 }
 
 static void add_text(struct event *e, field_id f, struct span text)
@@ -1387,8 +1398,8 @@ static enum parse_result ps_parse(struct format_context *c, struct span raw, con
 	}
 	if (st->now.number == 0)
 		snapshot_begin(st, time_ns);
-	if (st->header && (st->now.header || st->now.columns || st->now.rows == 0) && cells_of(&st->columns, line, cells) &&
-	    row_parse(c, &st->columns, &st->now, cells, &row)) {
+	if (st->header && (st->now.header || st->now.columns || st->now.rows == 0) &&
+	    row_parse(c, &st->columns, &st->now, line, cells, &row)) {
 		st->now.columns = true;
 		row_event(st, &row, e);
 		add_other_columns(c, &st->columns, cells, e);
@@ -1470,8 +1481,7 @@ enum ps_line ps_line_shape(struct span line, struct span header)
 		return PS_STAMP;
 	if (columns_parse(line, &columns))
 		return PS_HEADER;
-	if (header.len > 0 && columns_parse(trim(header), &columns) && cells_of(&columns, line, cells) &&
-	    row_parse(NULL, &columns, NULL, cells, &row))
+	if (header.len > 0 && columns_parse(trim(header), &columns) && row_parse(NULL, &columns, NULL, line, cells, &row))
 		return PS_ROW;
 	if (summary_line(line))
 		return PS_SUMMARY;

@@ -30,17 +30,18 @@ static const char *const format_names[FORMAT_COUNT] = {
 
 #define BUILTIN_COUNT FORMAT_PATTERN
 
-static const char *const town_globs[] = { "town.log", "town[-_.]*.log", NULL };
-static const char *const events_globs[] = { ".events.jsonl", ".feed.jsonl", "events.jsonl", "feed.jsonl", "events[-_.]*.jsonl",
-					    "feed[-_.]*.jsonl", "*[-_.]events.jsonl", "*[-_.]feed.jsonl", NULL };
-static const char *const daemon_globs[] = { "daemon*.log", NULL };
-static const char *const overseer_globs[] = { "overseer*.log", NULL };
-static const char *const guardian_globs[] = { "guardian*.log", "gt-guardian*.log", "gt_guardian*.log", NULL };
-static const char *const ps_globs[] = { "ps*.log", "ps.txt", "ps[-_.]*.txt", "psaux*.txt", "pgrep*", "top*.log", "top.txt",
+static const char *const town_globs[] = { "town.log*", "town[-_.]*.log", NULL };
+static const char *const events_globs[] = { ".events.jsonl*", ".feed.jsonl*", "events.jsonl*", "feed.jsonl*",
+					    "events[-_.]*.jsonl", "feed[-_.]*.jsonl", "*[-_.]events.jsonl",
+					    "*[-_.]feed.jsonl", NULL };
+static const char *const daemon_globs[] = { "daemon*.log*", NULL };
+static const char *const overseer_globs[] = { "overseer*.log*", NULL };
+static const char *const guardian_globs[] = { "guardian*.log*", "gt-guardian*.log*", "gt_guardian*.log*", NULL };
+static const char *const ps_globs[] = { "ps*.log*", "ps.txt", "ps[-_.]*.txt", "psaux*.txt", "pgrep*", "top*.log*", "top.txt",
 					"top[-_.]*.txt", NULL };
-static const char *const syslog_globs[] = { "syslog*", "messages*", "auth.log", "kern.log", "user.log", "journal*.log", NULL };
+static const char *const syslog_globs[] = { "syslog*", "messages*", "auth.log", "kern.log", "user.log", "journal*.log*", NULL };
 static const char *const json_globs[] = { "*.jsonl", "*.ndjson", NULL };
-static const char *const text_globs[] = { "dolt*.log", NULL };
+static const char *const text_globs[] = { "dolt*.log*", NULL };
 
 #define SOURCE(constant, text, globs)                                                                              \
 	[constant] = { .name = text, .format = constant, .rank = constant, .product = "gastown", .service = text, \

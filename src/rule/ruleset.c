@@ -1157,9 +1157,16 @@ static bool says(const char *source, const char *rule)
 	return !rule || !source || strcasecmp(source, rule) == 0;
 }
 
+/* Formats that anything may write: a log in one of them is what the user says it is. */
+static bool is_open_format(enum format f)
+{
+	return f == FORMAT_SYSLOG || f == FORMAT_JSON || f == FORMAT_TEXT;
+}
+
 bool rule_applies(const struct rule *r, const struct source *s)
 {
 	const struct logsource *ls = &r->logsource;
+	const char *service = s->service ? s->service : s->name;
 	bool town = s->product && strcasecmp(s->product, "gastown") == 0;
 
 	if (r->kind != RULE_DETECTION)
@@ -1170,14 +1177,14 @@ bool rule_applies(const struct rule *r, const struct source *s)
 		return false;
 	if (is_gastown(ls)) {
 		/* A source is asked for by its name whatever its own logsource says. */
-		if (ls->service && strcasecmp(ls->service, s->service && town ? s->service : s->name) != 0)
+		if (ls->service ? strcasecmp(ls->service, town ? service : s->name) != 0 : !town)
 			return false;
-		if (!ls->service && !town)
-			return false;
-		return says(s->category, ls->category) && (s->category || !ls->category);
+		return !ls->category || (s->category && strcasecmp(ls->category, s->category) == 0);
 	}
+	if (is_open_format(s->format))
+		return true;
 	if (town)
-		return !ls->product && ls->service && strcasecmp(ls->service, s->service ? s->service : s->name) == 0 &&
-		       (!ls->category || (s->category && says(s->category, ls->category)));
+		return !ls->product && ls->service && strcasecmp(ls->service, service) == 0 &&
+		       (!ls->category || (s->category && strcasecmp(ls->category, s->category) == 0));
 	return says(s->category, ls->category) && says(s->product, ls->product) && says(s->service, ls->service);
 }
