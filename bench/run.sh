@@ -183,8 +183,12 @@ while [ "$run" -le "$runs" ]; do
 	while IFS='|' read -r name _ _ command; do
 		times=$work/times/$name
 		[ "$run" -gt 0 ] || times=/dev/null # the first only warms up
-		"$work/measure" "$times" "$work/output" sh -c "$command" < /dev/null 2> "$work/told" ||
-			{ echo "bench: $name: exit status $?" >&2; head -n 3 "$work/told" >&2; }
+		[ ! -e "$work/failed-$name" ] || continue
+		"$work/measure" "$times" "$work/output" sh -c "$command" < /dev/null 2> "$work/told" || {
+			echo "bench: $name is left out: exit status $?" >&2
+			head -n 3 "$work/told" >&2
+			: > "$work/failed-$name"
+		}
 	done < "$work/contestants"
 	[ ! -t 2 ] || printf '\rrun %d of %d' "$run" "$runs" >&2
 	run=$((run + 1))
@@ -200,6 +204,7 @@ median()
 }
 
 while IFS='|' read -r name size what _; do
+	[ ! -e "$work/failed-$name" ] || continue
 	echo "$name|$size|$what|$(median 1 "$name")|$(median 4 "$name")|$(sort -n "$work/times/$name" | sed -n '1{s/ .*//;p;}')"
 done < "$work/contestants" > "$work/medians"
 
@@ -225,3 +230,6 @@ awk -F '|' -v runs="$runs" '
 		if ("tocsin-gz" in rate)
 			printf "- tocsin on the .gz takes %.2f of the time of gzip -dc alone\n", rate["gzip"] / rate["tocsin-gz"]
 	}' "$work/medians"
+for failed in "$work"/failed-*; do
+	[ ! -e "$failed" ] || exit 2
+done

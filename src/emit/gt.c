@@ -45,9 +45,25 @@ static void message(struct buffer *out, const struct change *c)
 	buffer_release(&safe);
 }
 
+static const struct named_value *rig_among(const struct named_value *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_equal(values[i].name, SPAN("rig")))
+			return &values[i];
+	return NULL;
+}
+
+/* The key's rig; else that of the newest event, unless the incident is about the whole town. NULL: none. */
+static const struct named_value *rig_of(const struct change *c)
+{
+	const struct named_value *rig = rig_among(c->key, c->n_key);
+
+	return rig || c->n_key == 0 ? rig : rig_among(c->fields, c->n_fields);
+}
+
 void emit_gt(struct buffer *out, const struct change *c)
 {
-	const struct named_value *rig = NULL;
+	const struct named_value *rig = rig_of(c);
 
 	json_open(out, '{');
 	json_name(out, "ts");
@@ -70,8 +86,6 @@ void emit_gt(struct buffer *out, const struct change *c)
 	for (size_t i = 0; i < c->n_key && i < KEY_LIMIT; i++) {
 		json_name_span(out, emit_cut(c->key[i].name, VALUE_LIMIT));
 		json_span(out, emit_cut(c->key[i].value, VALUE_LIMIT));
-		if (span_equal(c->key[i].name, SPAN("rig")))
-			rig = &c->key[i];
 	}
 	json_close(out, '}');
 	json_name(out, "level");

@@ -583,6 +583,38 @@ START_TEST(test_gt_golden)
 }
 END_TEST
 
+/* gt filters by payload.rig: the key's, else the newest event's, but none for the whole town. */
+START_TEST(test_gt_rig)
+{
+	static const struct named_value with_rig[] = { { SPAN_INIT("rig"), SPAN_INIT("prajna") } };
+	static const struct named_value pid[] = { { SPAN_INIT("pid"), SPAN_INIT("41702") } };
+	static const struct {
+		const struct named_value *key, *fields;
+		const char *rig;
+	} cases[] = {
+		{ runaway_key, with_rig, "\"rig\":\"mcp_memory\",\"rule\"" },
+		{ pid, with_rig, "\"rig\":\"prajna\",\"rule\"" },
+		{ pid, NULL, NULL },
+		{ NULL, with_rig, NULL },
+	};
+	struct emit_options o = options(0, false);
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct change c = runaway_change(INCIDENT_OPEN);
+		char *line;
+
+		c.key = cases[i].key;
+		c.n_key = c.key == NULL ? 0 : c.key == pid ? 1 : 2;
+		c.fields = cases[i].fields;
+		c.n_fields = c.fields ? 1 : 0;
+		line = emitted(EMIT_GT, &o, &c);
+		ck_assert(is_json_line(line, NULL));
+		ck_assert(cases[i].rig ? strstr(line, cases[i].rig) != NULL : strstr(line, "\"rig\"") == NULL);
+		free(line);
+	}
+}
+END_TEST
+
 /* Followers of .events.jsonl give up at a line of 64 KiB. */
 START_TEST(test_gt_is_short)
 {
@@ -773,6 +805,7 @@ int main(void)
 	tcase_add_test(t, test_text_zone);
 	tcase_add_test(t, test_text_cut);
 	tcase_add_test(t, test_gt_golden);
+	tcase_add_test(t, test_gt_rig);
 	tcase_add_test(t, test_gt_is_short);
 	tcase_add_test(t, test_hostile_changes);
 	tcase_add_test(t, test_every_byte_everywhere);
