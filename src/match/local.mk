@@ -6,5 +6,5 @@ tocsin_lib += \
 	src/match/wildcard.c src/match/wildcard.h
 
 check_PROGRAMS += test_match
-test_match_SOURCES = tests/unit/test_match.c
+test_match_SOURCES = tests/unit/test_match.c tests/unit/match_rules.h
 test_match_LDADD = $(test_libs)
