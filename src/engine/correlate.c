@@ -244,6 +244,18 @@ static void negated_remember(struct engine *en, const struct rule *r, uint32_t i
 	cell_schedule(en, c);
 }
 
+/* The log in which what is missing would stand is not read: nothing can be said. */
+static void absence_undetermined(struct engine *en, const struct rule *r, int64_t time_ns)
+{
+	struct rule_state *s = &en->states[r->index];
+
+	en->stats.undetermined++;
+	if (r->alerts && en->notice && !s->told_undetermined)
+		en->notice(en->context, r, time_ns,
+			   "undetermined: what it waits for is written to a log that is not among the inputs; said once, --stats counts");
+	s->told_undetermined = true;
+}
+
 static bool positive_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
@@ -274,6 +286,10 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 				with |= UINT64_C(1) << j;
 		}
 		triggers = condition_holds(k, with);
+		if (triggers && !waits && !en->states[r->index].observed_present) {
+			absence_undetermined(en, r, o->time_ns);
+			triggers = false;
+		}
 		if (triggers && waits) {
 			triggers = false;
 			if (c->pending_ns == TIME_NONE) {
@@ -321,11 +337,7 @@ void absence_due(struct engine *en, struct cell *c)
 	c->pending_ns = TIME_NONE;
 	c->trigger = NULL;
 	if (!en->states[c->rule].observed_present) {
-		en->stats.undetermined++;
-		if (r->alerts && en->notice && !en->states[c->rule].told_undetermined)
-			en->notice(en->context, r, o.time_ns,
-				   "undetermined: what it waits for is written to a log that is not among the inputs; said once, --stats counts");
-		en->states[c->rule].told_undetermined = true;
+		absence_undetermined(en, r, o.time_ns);
 	} else {
 		incident_hold(en, c, &o, (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)));
 		bit_set(en->fired, c->rule);
