@@ -386,6 +386,20 @@ static bool bounds_can_hold(const struct correlation *c, bool counts)
 	return false;
 }
 
+/* The same of a number of rules. */
+static bool few_enough(const struct correlation *c)
+{
+	for (uint32_t n = 1; n <= c->n_inputs; n++) {
+		bool all = true;
+
+		for (uint32_t k = 0; k < c->n_bounds; k++)
+			all &= bound_allows(&c->bounds[k], n);
+		if (all)
+			return true;
+	}
+	return false;
+}
+
 static bool read_bounds(struct state *s, const struct yaml_node *v)
 {
 	static const char *const known[] = { "gt", "gte", "lt", "lte", "eq", "neq", "field", "percentile", NULL };
@@ -437,7 +451,7 @@ static bool read_bounds(struct state *s, const struct yaml_node *v)
 		report(l, DIAG_ERROR, v, "%s needs a field in its condition", type_names[c->type]);
 		hint(l, "such as {field: agent, gte: 3}");
 	}
-	if (l->diags->n_errors == errors && l->lint && !bounds_can_hold(c, counts))
+	if (l->diags->n_errors == errors && l->lint && !(is_temporal(c) ? few_enough(c) : bounds_can_hold(c, counts)))
 		report(l, DIAG_WARNING, v, "this condition can never hold");
 	c->condition_text = keep_text(l, buffer_span(&text));
 	buffer_release(&text);

@@ -205,10 +205,22 @@ static uint32_t companions(enum modifier m)
 	return 0;
 }
 
+/* A modifier as it was written: several have two names. */
+static struct span written(const struct item *it, size_t i)
+{
+	struct span s = span_from(it->key->text, it->at[i]);
+	const char *bar = memchr(s.ptr, '|', s.len);
+
+	if (bar)
+		s.len = (size_t)(bar - s.ptr);
+	return s;
+}
+
 static bool refuse(struct loader *l, const struct item *it, size_t i, const char *why)
 {
-	report_in(l, DIAG_ERROR, it->key, it->at[i], strlen(modifier_name(it->order[i])), "the modifier \"%s\" %s",
-		  modifier_name(it->order[i]), why);
+	struct span name = written(it, i);
+
+	report_in(l, DIAG_ERROR, it->key, it->at[i], name.len, "the modifier \"%.*s\" %s", (int)name.len, name.ptr, why);
 	return false;
 }
 
@@ -264,9 +276,9 @@ static bool check_modifiers(struct loader *l, const struct item *it)
 				why = reason_against(m, it->order[k]);
 				if (why)
 					return refuse(l, it, k, why);
-				report_in(l, DIAG_ERROR, it->key, it->at[k], strlen(modifier_name(it->order[k])),
-					  "the modifiers \"%s\" and \"%s\" exclude each other", modifier_name(m),
-					  modifier_name(it->order[k]));
+				report_in(l, DIAG_ERROR, it->key, it->at[k], written(it, k).len,
+					  "the modifiers \"%.*s\" and \"%.*s\" exclude each other", (int)written(it, i).len,
+					  written(it, i).ptr, (int)written(it, k).len, written(it, k).ptr);
 				return false;
 			}
 		}
@@ -575,7 +587,7 @@ static const struct expr *number_value(struct selection *s, const struct item *i
 			continue;
 		a.time_part = parts[i].part;
 		if (a.op == ATOM_NUMBER_EQ && (a.number < parts[i].least || a.number > parts[i].most || a.number != (int)a.number)) {
-			report(s->l, DIAG_ERROR, v, "a %s is a whole number from %d to %d", modifier_name(parts[i].modifier),
+			report(s->l, DIAG_ERROR, v, "\"%s\" takes a whole number from %d to %d", modifier_name(parts[i].modifier),
 			       parts[i].least, parts[i].most);
 			return NULL;
 		}
@@ -940,25 +952,26 @@ const struct expr *resolve_condition(struct loader *l, const struct yaml_node *t
 /* The condition, or the list of them: any may hold. */
 static const struct expr *compile_condition(struct loader *l, const struct yaml_node *v, struct selection_set *set)
 {
-	const struct yaml_node **texts;
-	const struct expr **parts;
-	uint32_t n, kept = 0;
+	bool list = v->kind == YAML_LIST;
+	uint32_t n = list ? v->n : 1, kept = 0;
+	const struct expr **parts = arena_alloc(&l->scratch, (n + 1) * sizeof *parts);
 
-	texts = get_list(l, v, "condition", &n);
-	if (!texts)
-		return NULL;
-	if (n == 0) {
+	if (n == 0)
 		report(l, DIAG_ERROR, v, "the condition is empty");
-		return NULL;
-	}
-	parts = arena_alloc(&l->scratch, n * sizeof *parts);
 	for (uint32_t i = 0; i < n; i++) {
-		struct condition *c = condition_parse(l, texts[i]);
+		const struct yaml_node *text = list ? v->items[i] : v;
+		struct condition *c = NULL;
 
-		parts[kept] = c ? resolve_condition(l, texts[i], c, set) : NULL;
+		if (text->kind != YAML_SCALAR)
+			report(l, DIAG_ERROR, text, "a condition must be a text, or a list of texts");
+		else if (text->type == YAML_NULL)
+			report(l, DIAG_ERROR, text, "the condition is empty");
+		else
+			c = condition_parse(l, text);
+		parts[kept] = c ? resolve_condition(l, text, c, set) : NULL;
 		kept += parts[kept] != NULL;
 	}
-	return kept == n ? join(l, EXPR_OR, parts, n) : NULL;
+	return n && kept == n ? join(l, EXPR_OR, parts, n) : NULL;
 }
 
 /* Rules that a detection about incidents names exactly: it rests on them. */

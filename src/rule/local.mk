@@ -15,11 +15,6 @@ tocsin_lib += \
 	src/rule/yaml.c src/rule/yaml.h
 
 check_PROGRAMS += test_rule
-test_rule_SOURCES = \
-	tests/unit/test_rule.c tests/unit/test_rule.h \
-	tests/unit/test_rule_correlation.c \
-	tests/unit/test_rule_detection.c \
-	tests/unit/test_rule_diag.c \
-	tests/unit/test_rule_template.c \
-	tests/unit/test_rule_yaml.c
+test_rule_SOURCES = tests/unit/test_rule.c tests/unit/test_rule.h tests/unit/test_rule_golden.c tests/unit/test_rule_template.c
 test_rule_LDADD = $(test_libs)
+EXTRA_DIST += tests/sigma

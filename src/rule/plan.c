@@ -299,10 +299,13 @@ void compile_response(struct loader *l, struct draft *d)
 		const struct yaml_pair *p = yaml_find(pair->value, known[state]);
 		struct command *commands;
 		uint32_t n = 0;
+		bool words = true; /* and no lists of them */
 
 		if (!p)
 			continue;
-		if (p->value->kind != YAML_LIST || (p->value->n && p->value->items[0]->kind == YAML_SCALAR)) {
+		for (uint32_t i = 0; i < p->value->n && p->value->kind == YAML_LIST; i++)
+			words &= p->value->items[i]->kind == YAML_SCALAR;
+		if (p->value->kind != YAML_LIST || (p->value->n && words)) {
 			report(l, DIAG_ERROR, p->value, "\"%s\" must be a list of commands, each of them a list of words", known[state]);
 			hint(l, "%s: [[gt, nudge, hq-mayor, \"{{summary}}\"]]", known[state]);
 			continue;

@@ -476,7 +476,7 @@ static void register_name(struct loader *l, uint32_t draft, const struct yaml_no
 
 		report(l, DIAG_ERROR, at, "there is a rule \"%.*s\" already, at %s:%d", (int)(name.len < 200 ? name.len : 200), name.ptr,
 		       other->rule.file, other->rule.line);
-		hint(l, strcmp(other->rule.file, at->file->name) != 0 ? "is the same file loaded twice?" : "names and ids must be unique");
+		hint(l, other->rule.line == l->drafts[draft].rule.line ? "is the same file loaded twice?" : "names and ids must be unique");
 		l->drafts[draft].failed = true;
 	}
 }

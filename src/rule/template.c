@@ -127,7 +127,14 @@ static int fail_key(struct reference *r, struct span name)
 	candidates[c->n_keys] = NULL;
 	report_in(r->l, DIAG_ERROR, r->at, r->from, r->name.len, "\"%.*s\" is not in group-by", (int)(name.len < 80 ? name.len : 80),
 		  name.ptr);
-	suggest(r->l, name, candidates);
+	if (!suggest(r->l, name, candidates)) {
+		struct buffer b = BUFFER_INIT;
+
+		for (uint32_t i = 0; i < c->n_keys; i++)
+			buffer_printf(&b, "%s%s", i ? ", " : "", c->keys[i]);
+		hint(r->l, "the keys are: %s", buffer_string(&b));
+		buffer_release(&b);
+	}
 	return -1;
 }
 

@@ -449,8 +449,7 @@ int compile_pattern(struct loader *l, const struct yaml_node *at, const struct u
 	*ret = (struct string_pattern){ .cased = cased };
 	for (size_t i = 0; i < u->n; i++) {
 		if (u->unit[i] == 0) {
-			if (report(l, DIAG_ERROR, at, "a value that holds a NUL cannot be found in a log"))
-				hint(l, "utf16le, utf16be, utf16 and wide must be followed by base64 or base64offset");
+			report(l, DIAG_ERROR, at, "a value that holds a NUL cannot be found in a log");
 			return -1;
 		}
 		if (u->unit[i] != UNIT_STAR && (i == 0 || u->unit[i - 1] == UNIT_STAR))

@@ -281,7 +281,7 @@ static void fail(struct reader *r, size_t from, size_t to, const char *format, .
 	va_end(args);
 }
 
-static const struct yaml_pair *find_key(struct level *level, struct span key)
+static struct yaml_pair *find_key(struct level *level, struct span key)
 {
 	struct yaml_node *map = level->node;
 
@@ -318,10 +318,16 @@ static void grow_node(struct reader *r, struct level *level, size_t item_size, v
 	*items = larger;
 }
 
-static void add_pair(struct reader *r, struct level *level, const struct yaml_node *key, const struct yaml_node *value)
+static void add_pair(struct reader *r, struct level *level, const struct yaml_node *key, const struct yaml_node *value, bool merged)
 {
+	struct yaml_pair *before = find_key(level, key->text);
+
+	if (before && before->merged) {
+		*before = (struct yaml_pair){ key, value, false };
+		return;
+	}
 	grow_node(r, level, sizeof *level->node->pairs, (void **)&level->node->pairs);
-	level->node->pairs[level->node->n++] = (struct yaml_pair){ key, value };
+	level->node->pairs[level->node->n++] = (struct yaml_pair){ key, value, merged };
 }
 
 /* YAML 1.1's "<<": what the other map has and this one has not. */
@@ -341,7 +347,7 @@ static void merge_map(struct reader *r, struct level *level, const struct yaml_n
 	}
 	for (uint32_t i = 0; i < other->n; i++)
 		if (!find_key(level, other->pairs[i].key->text))
-			add_pair(r, level, other->pairs[i].key, other->pairs[i].value);
+			add_pair(r, level, other->pairs[i].key, other->pairs[i].value, true);
 }
 
 /* A finished node takes its place in the one that holds it. */
@@ -375,7 +381,7 @@ static void place(struct reader *r, const struct yaml_node *node)
 			return;
 		}
 		before = find_key(level, node->text);
-		if (before && !span_equal(node->text, SPAN("<<"))) {
+		if (before && !before->merged && !span_equal(node->text, SPAN("<<"))) {
 			int line, column;
 
 			yaml_position(r->file, before->key->offset, &line, &column);
@@ -392,7 +398,7 @@ static void place(struct reader *r, const struct yaml_node *node)
 		if (key->type == YAML_STRING && span_equal(key->text, SPAN("<<")))
 			merge_map(r, level, key, node);
 		else
-			add_pair(r, level, key, node);
+			add_pair(r, level, key, node, false);
 	}
 }
 

@@ -24,6 +24,7 @@ struct yaml_file {
 
 struct yaml_pair {
 	const struct yaml_node *key, *value; /* a key is always a scalar */
+	bool merged; /* it came with "<<": a key of the map itself takes its place */
 };
 
 struct yaml_node {
