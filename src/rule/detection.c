@@ -254,8 +254,7 @@ static bool check_modifiers(struct loader *l, const struct item *it)
 			return refuse(l, it, i, "excludes the one before it: a value can be open in one way only");
 		if (m == MODIFIER_RE && before & ~(BIT(MODIFIER_EXPAND) | BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ)))
 			return refuse(l, it, i, "must be the first");
-		if (BIT(m) & (WIDE | BASE64 | BIT(MODIFIER_WINDASH) | BIT(MODIFIER_EXPAND)) && before & EDGES &&
-		    !(it->set & BIT(MODIFIER_RE)))
+		if (BIT(m) & (WIDE | BASE64) && before & EDGES)
 			return refuse(l, it, i, "must stand before contains, startswith and endswith");
 		if (BIT(m) & (WIDE | BIT(MODIFIER_WINDASH) | BIT(MODIFIER_EXPAND)) && before & BASE64)
 			return refuse(l, it, i, "must stand before base64 and base64offset");
@@ -300,8 +299,8 @@ static void suggest_modifier(struct loader *l, struct span word)
 		hint(l, "did you mean \"neq\"?");
 	else if (span_equal(word, SPAN("regex")) || span_equal(word, SPAN("regexp")) || span_equal(word, SPAN("match")))
 		hint(l, "did you mean \"re\"?");
-	else if (span_equal(word, SPAN("in")) || span_equal(word, SPAN("eq")) || span_equal(word, SPAN("equals")))
-		hint(l, "that is what a field without a modifier means");
+	else if (span_equal(word, SPAN("any")) || span_equal(word, SPAN("in")) || span_equal(word, SPAN("eq")) || span_equal(word, SPAN("equals")))
+		hint(l, "that is what a field with a value, or a list of values, means already");
 }
 
 /* Takes the key "field|modifier|…" apart. */
