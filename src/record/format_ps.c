@@ -580,19 +580,14 @@ static bool bare_row(struct span line, uint32_t *ret_pid, struct span *ret_comma
 
 /* ---- programs and rigs ---- */
 
-static bool is_forest(char c)
-{
-	return c == ' ' || c == '|' || c == '\\' || c == '_';
-}
-
 /* Without the tree that `ps f` and `--forest` draw before it. */
 static struct span command_of(struct span s)
 {
 	size_t n = 0;
 
-	while (n < s.len && is_forest(s.ptr[n]))
+	while (n < s.len && (s.ptr[n] == ' ' || s.ptr[n] == '|'))
 		n++;
-	return n >= 3 && n < s.len && memcmp(s.ptr + n - 3, "\\_ ", 3) == 0 ? span_from(s, n) : s;
+	return s.len - n > 3 && memcmp(s.ptr + n, "\\_ ", 3) == 0 ? span_from(s, n + 3) : s;
 }
 
 static struct span program_of(struct span command)
@@ -1267,6 +1262,8 @@ static void add_other_columns(const struct format_context *c, const struct colum
 			if (ch != '%' && ch != '+' && ch != '#')
 				name[n++] = is_upper(ch) ? (char)(ch + 32) : ch;
 		}
+		if (n == 2 && memcmp(name, "tt", 2) == 0)
+			name[n++] = 'y';
 		f = n > 0 ? context_field(c, span_of(name, n)) : FIELD_NONE;
 		if (f == FIELD_NONE || f < FIELD_BUILTIN_COUNT || nothing_written(cells[i]))
 			continue;

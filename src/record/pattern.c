@@ -11,6 +11,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "record/pattern.h"
 #include "base/memory.h"
+#include "base/quote.h"
 #include "record/agent.h"
 #include "record/ansi.h"
 
@@ -42,6 +43,7 @@ struct source_pattern {
 struct pattern_state {
 	pcre2_match_data *match, *start_match;
 	struct buffer plain; /* a line without its colours */
+	struct buffer valid; /* a record without the bytes that are no UTF-8 */
 };
 
 /* PCRE2 gives NULL when there is no memory; that ends the program the usual way. */
@@ -215,6 +217,34 @@ static bool matches(const struct source_pattern *p, const pcre2_code *code, stru
 	return n >= 0;
 }
 
+/*
+ * No part of an expression, not even a dot, matches bytes that are no UTF-8. So that a line of Latin-1 is not lost for that, each
+ * is taken for a "?" in a second try; the groups' places are the same.
+ */
+static bool matches_record(const struct source_pattern *p, struct pattern_state *st, struct span text)
+{
+	bool valid = true;
+
+	if (matches(p, p->code, text, st->match))
+		return true;
+	buffer_clear(&st->valid);
+	if (text.len > SUBJECT_LIMIT)
+		text.len = SUBJECT_LIMIT;
+	for (size_t i = 0; i < text.len;) {
+		size_t n = (unsigned char)text.ptr[i] < 0x80 ? 1 : utf8_sequence(text.ptr + i, text.len - i);
+
+		if (n == 0 && valid) {
+			buffer_append(&st->valid, text.ptr, text.len);
+			valid = false;
+		}
+		if (n == 0)
+			st->valid.data[i++] = '?';
+		else
+			i += n;
+	}
+	return !valid && matches(p, p->code, buffer_span(&st->valid), st->match);
+}
+
 /* What a group took; false when it took no part in the match. */
 static bool group_text(struct span text, const pcre2_match_data *data, uint32_t number, struct span *ret)
 {
@@ -270,7 +300,7 @@ static bool pattern_begins(struct format_context *c, struct span line, int64_t *
 		*ret_time = c->arrival_ns;
 		return true;
 	}
-	if (matches(p, p->code, line, st->match)) {
+	if (matches_record(p, st, line)) {
 		if (first_group_text(line, st->match, p->times, p->n_times, &stamp))
 			stamp_of(c, p, stamp, ret_time);
 	} else if (p->start) {
@@ -291,7 +321,7 @@ static enum parse_result pattern_parse(struct format_context *c, struct span raw
 	(void)r;
 	if (raw.len == 0)
 		return PARSE_NOTHING;
-	if (!matches(p, p->code, raw, st->match))
+	if (!matches_record(p, st, raw))
 		return PARSE_UNPARSED;
 	/* First, so that groups called rig or role overrule what the agent's name says. */
 	if (first_group_text(raw, st->match, p->agents, p->n_agents, &text) && text.len > 0)
@@ -361,6 +391,7 @@ static void pattern_state_free(void *state)
 	pcre2_match_data_free(st->match);
 	pcre2_match_data_free(st->start_match);
 	buffer_release(&st->plain);
+	buffer_release(&st->valid);
 	free(st);
 }
 
