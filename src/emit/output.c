@@ -23,12 +23,11 @@ static enum output_result failed(const struct output *o, struct diag_list *diags
 
 bool output_open(struct output *o, enum emit_format format, const char *path, const struct emit_options *options, struct diag_list *diags)
 {
-	*o = (struct output){ .format = format, .path = path, .fd = STDOUT_FILENO, .options = *options };
-	if (!path)
-		return true;
-	o->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	*o = (struct output){ .format = format, .path = path, .fd = -1, .options = *options };
+	/* A descriptor of its own for each: two formats may go to standard output, and closing tells what a full disk says last. */
+	o->fd = !path ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (o->fd < 0) {
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot open %s for writing: %s", path, strerror(errno));
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot open %s for writing: %s", shown(o), strerror(errno));
 		return false;
 	}
 	return true;
