@@ -303,8 +303,11 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
 	}
 	if (whole)
 		f->line++;
-	if (!f->open)
-		return; /* of a record that was cut */
+	if (!f->open) { /* of a record that was cut */
+		if (!whole)
+			d->skip = SKIP_LINE;
+		return;
+	}
 	f->special |= f->line_special;
 	if (single || end - f->start > d->record_limit) {
 		close_record(d, block, end, list);

@@ -51,7 +51,8 @@ static bool text_begins(struct format_context *c, struct span line, int64_t *ret
 	*ret_time = TIME_NONE;
 	line = stamp_skip_colours(line);
 	if (line.len > 0 && *line.ptr == '{') {
-		json_event_stamp(c, line, ret_time);
+		if (json_event_stamp(c, line, ret_time))
+			stamp_pass(&s->cache);
 		return true;
 	}
 	head_prefix(line, &head);
@@ -60,6 +61,8 @@ static bool text_begins(struct format_context *c, struct span line, int64_t *ret
 	*ret_time = stamp_resolve(c, &head.stamp);
 	if (head.stamp_len == STAMP_LENGTH && !head.stamp.has_zone)
 		stamp_keep(c, &s->cache, head.stamp_at, STAMP_LENGTH, &head.stamp, *ret_time);
+	else
+		stamp_pass(&s->cache);
 	return true;
 }
 

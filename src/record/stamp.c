@@ -50,8 +50,10 @@ void stamp_keep(const struct format_context *c, struct stamp_cache *s, const cha
 {
 	const int64_t two_days_ns = 2 * 86400 * NS_PER_SECOND, minute_ns = 60 * NS_PER_SECOND;
 
-	if (len < STAMP_LENGTH || civil->year == 0 || civil->second > 59 || !stamp_is_digit(*p))
+	if (len < STAMP_LENGTH || civil->year == 0 || civil->second > 59 || !stamp_is_digit(*p)) {
+		stamp_pass(s);
 		return;
+	}
 	memcpy(s->minute, p, STAMP_TO_MINUTE);
 	s->minute_ns = time_ns - civil->nanosecond - civil->second * NS_PER_SECOND;
 	/* Two days either way: the whole civil day is inside, in any zone. */
@@ -74,6 +76,8 @@ bool stamp_at_start(const struct format_context *c, struct stamp_cache *s, struc
 	*ret_time = stamp_resolve(c, &civil);
 	if (n == STAMP_LENGTH && !civil.has_zone)
 		stamp_keep(c, s, line.ptr, n, &civil, *ret_time);
+	else
+		stamp_pass(s);
 	return true;
 }
 

@@ -43,9 +43,18 @@ static inline bool stamp_cached(struct stamp_cache *s, const char *p, int64_t *r
 	return true;
 }
 
-/* Keeps a stamp of civil_parse() that stood at p (len bytes; at least 19 are wanted), and what it was resolved to. */
+/*
+ * Keeps a stamp of civil_parse() that stood at p (len bytes; at least 19 are wanted), and what it was resolved to. A stamp that cannot
+ * be kept must be given to stamp_pass(): what a minute of an hour that stands twice means rests on the line before.
+ */
 void stamp_keep(const struct format_context *c, struct stamp_cache *s, const char *p, size_t len, const struct civil *civil,
 		int64_t time_ns);
+
+static inline void stamp_pass(struct stamp_cache *s)
+{
+	if (!s->steady)
+		s->minute[0] = '\0';
+}
 
 /*
  * The slow way for formats whose records begin with a stamp and a blank: any form, behind colours. False when there is none.
