@@ -1,0 +1,135 @@
+/*
+ * fuzz_record.c: a log of any bytes through every line format. The first byte says which format, the second how it is cut into blocks.
+ * However it is cut, the same records come out; each is parsed; what format_literal() promises of a value stands in the record.
+ */
+#include "base/memory.h"
+#include "record/decoder.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define LIMIT 200
+#define MARGIN 64
+#define MTIME_NS (INT64_C(1772323200) * NS_PER_SECOND)
+
+static const enum format formats[] = { FORMAT_TOWN, FORMAT_EVENTS, FORMAT_DAEMON, FORMAT_OVERSEER,
+				       FORMAT_GUARDIAN, FORMAT_SYSLOG, FORMAT_JSON, FORMAT_TEXT };
+
+static char *with_margin(const char *p, size_t len)
+{
+	char *copy = xmalloc(len + MARGIN);
+
+	memcpy(copy, p, len);
+	memset(copy + len, '\n', MARGIN);
+	return copy;
+}
+
+static void put_records(struct buffer *out, const struct record_list *list, size_t at)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct record *r = &list->items[i];
+
+		codec_put_u64(out, at + r->offset);
+		codec_put_u64(out, r->len);
+		codec_put_u64(out, r->lines);
+		codec_put_i64(out, r->time_ns);
+		codec_put_u64(out, r->flags);
+	}
+}
+
+static void frame_in_pieces(struct decoder *d, struct span text, unsigned step, struct buffer *out)
+{
+	struct record_list list = { NULL, 0, 0 };
+	size_t at = 0, end = 0;
+
+	do {
+		char *block;
+
+		end += step;
+		if (end > text.len)
+			end = text.len;
+		step = step * 7 % 61 + 1;
+		block = with_margin(text.ptr + at, end - at);
+		size_t used = decoder_frame(d, span_of(block, end - at), end == text.len, &list);
+		if (used > end - at)
+			abort();
+		put_records(out, &list, at);
+		at += used;
+		if (end < text.len && end - at > 2 * LIMIT + 1)
+			abort();
+		free(block);
+	} while (end < text.len);
+	free(list.items);
+}
+
+static void check_literals(enum format format, const struct event *e, const struct field_table *t, struct span raw)
+{
+	struct buffer literal = BUFFER_INIT;
+
+	for (size_t i = 0; i < e->n_values; i++) {
+		const struct value *v = &e->values[i];
+
+		if (v->field == FIELD_NONE || v->kind == VALUE_NULL)
+			continue;
+		buffer_clear(&literal);
+		if (format_literal(format, v->field, field_name(t, v->field), v->text, true, &literal) &&
+		    !memmem(raw.ptr, raw.len, literal.data, literal.len))
+			abort();
+	}
+	buffer_release(&literal);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct source source = { .name = "fuzz" };
+	struct field_table fields;
+	struct record_list list = { NULL, 0, 0 };
+	struct buffer whole = BUFFER_INIT, cut = BUFFER_INIT;
+	struct decoder *d;
+	struct event e;
+	struct span text;
+	char *block;
+
+	if (size < 2)
+		return 0;
+	source.format = formats[data[0] % (sizeof formats / sizeof *formats)];
+	text = span_of((const char *)data + 2, size - 2);
+	field_table_init(&fields);
+	fields.keep_all = true;
+	event_init(&e, field_count(&fields));
+
+	d = decoder_new(&source, &fields, zone_get("America/New_York"), LIMIT);
+	decoder_begin_file(d, MTIME_NS);
+	block = with_margin(text.ptr, text.len);
+	if (decoder_frame(d, span_of(block, text.len), true, &list) != text.len)
+		abort();
+	put_records(&whole, &list, 0);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct record *r = &list.items[i];
+
+		if (r->len > LIMIT || r->offset + r->len > text.len)
+			abort();
+		event_reset(&e);
+		decoder_parse(d, span_of(block, text.len), r, &e);
+		if (!(r->flags & RECORD_ESCAPED))
+			check_literals(source.format, &e, &fields, span_of(block + r->offset, r->len));
+	}
+	decoder_free(d);
+
+	d = decoder_new(&source, &fields, zone_get("America/New_York"), LIMIT);
+	decoder_begin_file(d, MTIME_NS);
+	frame_in_pieces(d, text, data[1] % 64 + 1, &cut);
+	decoder_free(d);
+	if (!span_equal(buffer_span(&whole), buffer_span(&cut)))
+		abort();
+
+	event_release(&e);
+	field_table_release(&fields);
+	buffer_release(&whole);
+	buffer_release(&cut);
+	free(list.items);
+	free(block);
+	return 0;
+}
