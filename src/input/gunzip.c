@@ -101,8 +101,8 @@ static void take_stranded(struct gunzip *g, struct unpack_io *io)
 }
 
 /*
- * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same archive
- * gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
+ * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same
+ * archive gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
  */
 static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
 {

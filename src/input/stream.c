@@ -57,10 +57,10 @@ static int packed_suffix(struct span name)
 }
 
 /* Reads exactly n digits with a value in [low, high]; appends them to stamp. */
-static bool take_digits(struct span *s, size_t n, int low, int high, char *stamp)
+static bool take_digits(struct span *s, size_t n, int64_t low, int64_t high, char *stamp)
 {
 	size_t len = strlen(stamp);
-	int value = 0;
+	int64_t value = 0;
 
 	if (s->len < n)
 		return false;
@@ -397,6 +397,7 @@ static void add_stdin(struct finding *fs, const char *source)
 	f = add_found(fs, "-", source, fstat(STDIN_FILENO, &st) == 0 ? &st : NULL);
 	f->said = source != NULL;
 	f->is_stdin = true;
+	f->has_directory_id = false;
 }
 
 static char *join_path(const char *directory, const char *name)

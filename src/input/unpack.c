@@ -69,6 +69,23 @@ struct unpack {
 	size_t zstd_wanted;   /* what zstd asked for; 0: between frames */
 	bool zstd_full;       /* the last call filled the room it had: there may be more without new input */
 	lzma_stream xz;
+	struct xz_buffers *xz_buffers;
+	bool xz_last;                  /* the present portion is the last */
+	enum unpack_result xz_found;   /* by the last call */
+};
+
+/*
+ * liblzma sees that a chunk has been overrun only when a call ends: what it has written by then depends on how much
+ * input and room it had. So that the same archive gives the same bytes in any reading, it works between buffers of
+ * its own: each call has a whole portion of input, or all that is left, and all of the output buffer. (At its speed
+ * the copying is nothing.)
+ */
+#define XZ_PORTION ((size_t)16 << 10)
+#define XZ_OUTPUT ((size_t)64 << 10)
+
+struct xz_buffers {
+	size_t in_pos, in_end, out_pos, out_end;
+	char in[XZ_PORTION], out[XZ_OUTPUT];
 };
 
 static enum unpack_result fail(struct unpack *u, const char *problem, const char *hint)
@@ -105,6 +122,7 @@ struct unpack *unpack_new(enum compression c)
 		break;
 	case COMPRESSION_XZ:
 		u->xz = xz_init;
+		u->xz_buffers = xcalloc(1, sizeof *u->xz_buffers);
 		if (lzma_stream_decoder(&u->xz, UNPACK_XZ_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK)
 			u->result = fail_memory(u);
 		break;
@@ -127,6 +145,7 @@ void unpack_free(struct unpack *u)
 		break;
 	case COMPRESSION_XZ:
 		lzma_end(&u->xz);
+		free(u->xz_buffers);
 		break;
 	}
 	free(u);
@@ -228,52 +247,81 @@ static enum unpack_result step_zstd(struct unpack *u, struct unpack_io *io)
 	}
 }
 
+/* Moves bytes between the caller's buffers and liblzma's; returns how many. */
+static size_t move(char *to, const char *from, size_t n, size_t room)
+{
+	if (n > room)
+		n = room;
+	if (n)
+		memcpy(to, from, n);
+	return n;
+}
+
+/* One call of liblzma, into the empty output buffer. last: no more input will follow. */
+static enum unpack_result run_xz(struct unpack *u, bool last)
+{
+	struct xz_buffers *b = u->xz_buffers;
+	size_t in_before = b->in_end - b->in_pos;
+	lzma_ret rc;
+
+	u->xz.next_in = (const uint8_t *)b->in + b->in_pos;
+	u->xz.avail_in = in_before;
+	u->xz.next_out = (uint8_t *)b->out;
+	u->xz.avail_out = XZ_OUTPUT;
+	rc = lzma_code(&u->xz, last ? LZMA_FINISH : LZMA_RUN);
+	b->in_pos = b->in_end - u->xz.avail_in;
+	b->out_pos = 0;
+	b->out_end = XZ_OUTPUT - u->xz.avail_out;
+	switch (rc) {
+	case LZMA_STREAM_END:
+		return UNPACK_END;
+	case LZMA_OK:
+	case LZMA_BUF_ERROR: /* no progress was possible */
+		break;
+	case LZMA_MEM_ERROR:
+		return fail_memory(u);
+	case LZMA_MEMLIMIT_ERROR:
+		snprintf(u->text, sizeof u->text, "unpacking it takes %llu MiB of memory, more than %llu",
+			 (unsigned long long)(lzma_memusage(&u->xz) >> 20), (unsigned long long)(UNPACK_XZ_MEMORY_MAX >> 20));
+		return fail(u, u->text, HINT_TOO_LARGE);
+	case LZMA_OPTIONS_ERROR:
+		return fail(u, "it uses options that this version of liblzma does not know", HINT_TOO_LARGE);
+	default: /* LZMA_DATA_ERROR, and what this call cannot return: no enum of ours */
+		return fail(u, "the data are damaged", HINT_DAMAGED);
+	}
+	if (b->out_end || u->xz.avail_in != in_before)
+		return UNPACK_OUTPUT;
+	if (last)
+		return fail(u, "the archive ends in the middle of a stream", HINT_DAMAGED);
+	return in_before ? fail(u, "the data are damaged", HINT_DAMAGED) : UNPACK_HUNGRY;
+}
+
 static enum unpack_result step_xz(struct unpack *u, struct unpack_io *io)
 {
-	for (;;) {
-		size_t in_before = io->in.len, room_before = io->out_room;
-		lzma_ret rc;
+	struct xz_buffers *b = u->xz_buffers;
 
-		u->xz.next_in = (const uint8_t *)io->in.ptr;
-		u->xz.avail_in = io->in.len;
-		u->xz.next_out = (uint8_t *)io->out;
-		u->xz.avail_out = io->out_room;
-		rc = lzma_code(&u->xz, io->in_last ? LZMA_FINISH : LZMA_RUN);
-		io->in = span_from(io->in, in_before - u->xz.avail_in);
-		io->out += room_before - u->xz.avail_out;
-		io->out_room = u->xz.avail_out;
-		switch (rc) {
-		case LZMA_STREAM_END:
-			u->result = UNPACK_END;
-			break;
-		case LZMA_OK:
-		case LZMA_BUF_ERROR: /* no progress was possible */
-			break;
-		case LZMA_MEM_ERROR:
-			u->result = fail_memory(u);
-			break;
-		case LZMA_MEMLIMIT_ERROR:
-			snprintf(u->text, sizeof u->text, "unpacking it takes %llu MiB of memory, more than %llu",
-				 (unsigned long long)(lzma_memusage(&u->xz) >> 20),
-				 (unsigned long long)(UNPACK_XZ_MEMORY_MAX >> 20));
-			u->result = fail(u, u->text, HINT_TOO_LARGE);
-			break;
-		case LZMA_OPTIONS_ERROR:
-			u->result = fail(u, "it uses options that this version of liblzma does not know", HINT_TOO_LARGE);
-			break;
-		default: /* LZMA_DATA_ERROR, and what this call cannot return: no enum of ours */
-			u->result = fail(u, "the data are damaged", HINT_DAMAGED);
-			break;
-		}
-		if (io->out_room != room_before)
+	for (;;) {
+		size_t n = move(io->out, b->out + b->out_pos, b->out_end - b->out_pos, io->out_room);
+
+		b->out_pos += n;
+		io->out += n;
+		io->out_room -= n;
+		if (n)
 			return UNPACK_OUTPUT;
-		if (u->result == UNPACK_END || u->result == UNPACK_DAMAGED)
-			return u->result;
-		if (io->in.len != in_before)
-			continue;
-		if (io->in_last)
-			return fail(u, "the archive ends in the middle of a stream", HINT_DAMAGED);
-		return io->in.len ? fail(u, "the data are damaged", HINT_DAMAGED) : UNPACK_HUNGRY;
+		/* What the last call found behind its output. */
+		if (u->xz_found == UNPACK_END || u->xz_found == UNPACK_DAMAGED)
+			return u->xz_found;
+		if (b->in_pos == b->in_end && !u->xz_last)
+			b->in_pos = b->in_end = 0;
+		if (b->in_pos == 0) {
+			n = move(b->in + b->in_end, io->in.ptr, io->in.len, XZ_PORTION - b->in_end);
+			b->in_end += n;
+			io->in = span_from(io->in, n);
+			if (b->in_end < XZ_PORTION && !io->in_last)
+				return UNPACK_HUNGRY;
+			u->xz_last = b->in_end < XZ_PORTION;
+		}
+		u->xz_found = run_xz(u, u->xz_last);
 	}
 }
 
