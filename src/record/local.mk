@@ -15,7 +15,8 @@ tocsin_lib += \
 	src/record/head.c src/record/head.h \
 	src/record/json.c src/record/json.h \
 	src/record/literal.c src/record/literal.h \
-	src/record/pattern.c src/record/pattern.h src/record/ps.h \
+	src/record/pattern.c src/record/pattern.h \
+	src/record/ps.h src/record/ps_line.c src/record/ps_process.c src/record/ps_row.c \
 	src/record/shape.c src/record/shape.h \
 	src/record/source.c src/record/source.h \
 	src/record/stamp.c src/record/stamp.h \
