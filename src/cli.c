@@ -1,0 +1,149 @@
+/*
+ * What the verbs share.
+ */
+#include "cli.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- printing ---- */
+
+bool wants_colour(const struct options *o, int fd)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (o->colour != WHEN_AUTO)
+		return o->colour == WHEN_ALWAYS;
+	return isatty(fd) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+unsigned terminal_width(int fd)
+{
+	struct winsize w;
+	return isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+void print_diags(const struct options *o, struct diag_list *diags)
+{
+	bool colour = wants_colour(o, STDERR_FILENO);
+
+	for (size_t i = 0; i < diags->n; i++)
+		if (!o->quiet || diags->items[i].level == DIAG_ERROR)
+			diag_print(stderr, &diags->items[i], colour);
+}
+
+/* Standard output that did not get out is an error; a closed pipe is none. */
+int print_out(struct buffer *b)
+{
+	bool ok = fwrite(b->data ? b->data : "", 1, b->len, stdout) == b->len && fflush(stdout) == 0;
+
+	buffer_release(b);
+	if (ok || errno == EPIPE)
+		return EXIT_RAN;
+	fprintf(stderr, "tocsin: cannot write to standard output: %s\n", strerror(errno));
+	return EXIT_TROUBLE;
+}
+
+int fail(const struct options *o, struct diag_list *diags)
+{
+	print_diags(o, diags);
+	diag_list_release(diags);
+	return EXIT_TROUBLE;
+}
+
+/* ---- what the options ask for ---- */
+
+struct ruleset *load_rules(char *const *paths, size_t n, bool lint, struct diag_list *diags)
+{
+	static char installed[] = TOCSIN_RULES_DIR;
+	char **list = xcalloc(n ? n : 1, sizeof *list);
+
+	if (n == 0) {
+		list[0] = installed;
+		n = 1;
+	} else {
+		for (size_t i = 0; i < n; i++)
+			list[i] = strcmp(paths[i], "default") ? paths[i] : installed;
+	}
+	if (list[0] == installed && access(installed, R_OK) != 0) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "no rules: %s is not there", installed);
+		diag_hint(diags, "install tocsin (make install), or name rules: -r PATH");
+		free(list);
+		return NULL;
+	}
+	struct ruleset *rs = ruleset_load(list, n, lint, diags);
+	free(list);
+	return rs;
+}
+
+int64_t wall_clock_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
+
+const struct zone *default_zone(const struct options *o)
+{
+	const char *name = "local";
+
+	for (size_t i = 0; i < o->n_zones; i++)
+		if (!o->zones[i].source)
+			name = o->zones[i].zone;
+	return zone_get(name);
+}
+
+const struct zone *zone_of(void *context, const char *source)
+{
+	const struct options *o = context;
+	const struct zone *z = NULL;
+
+	for (size_t i = 0; i < o->n_zones; i++)
+		if (o->zones[i].source && !strcmp(o->zones[i].source, source))
+			z = zone_get(o->zones[i].zone);
+	return z;
+}
+
+bool known_source(void *context, const char *name)
+{
+	return source_by_name(context, name) != NULL;
+}
+
+bool parse_times(const struct options *o, struct pipeline_options *p, struct diag_list *diags)
+{
+	const struct {
+		const char *name, *text;
+		int64_t *to;
+	} bounds[] = { { "since", o->since, &p->since_ns }, { "until", o->until, &p->until_ns } };
+
+	for (int i = 0; i < 2; i++)
+		if (bounds[i].text && !time_parse_user(span_from_string(bounds[i].text), p->zone, p->now_ns, bounds[i].to)) {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--%s %s: not a time", bounds[i].name, bounds[i].text);
+			diag_hint(diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, now-2h or @1771317842");
+		}
+	return diags->n_errors == 0;
+}
+
+bool open_outputs(const struct options *o, const struct ruleset *rs, const struct zone *zone, struct output **ret, size_t *ret_n,
+			 struct diag_list *diags)
+{
+	struct output_option fallback = { isatty(STDOUT_FILENO) ? EMIT_TEXT : EMIT_JSONL, NULL };
+	const struct output_option *list = o->n_outputs ? o->outputs : &fallback;
+	size_t n = o->n_outputs ? o->n_outputs : 1;
+	bool ok = true;
+
+	*ret = xcalloc(n, sizeof **ret);
+	*ret_n = n;
+	for (size_t i = 0; i < n; i++) {
+		bool to_stdout = list[i].path == NULL;
+		struct emit_options eo = { .colour = to_stdout ? wants_colour(o, STDOUT_FILENO) : o->colour == WHEN_ALWAYS, .zone = zone,
+					   .width = to_stdout ? terminal_width(STDOUT_FILENO) : 0, .fields = &rs->fields };
+		ok &= output_open(&(*ret)[i], list[i].format, list[i].path, &eo, diags);
+	}
+	return ok;
+}

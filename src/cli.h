@@ -1,0 +1,41 @@
+/*
+ * cli.h: what the verbs share: printing, and what the options ask for. The verbs themselves are in verb_*.c; each returns
+ * the exit status. Only they and this file print: diagnostics and notices to standard error, all else to standard output.
+ */
+#ifndef TOCSIN_CLI_H
+#define TOCSIN_CLI_H
+
+#include "options.h"
+#include "run.h"
+
+int verb_run(const struct options *o); /* run and fields */
+int verb_check(const struct options *o);
+int verb_rules(const struct options *o);
+
+/* By --color, NO_COLOR and whether the descriptor is a terminal. */
+bool wants_colour(const struct options *o, int fd);
+/* 0: not a terminal. */
+unsigned terminal_width(int fd);
+/* To standard error; with -q errors only. */
+void print_diags(const struct options *o, struct diag_list *diags);
+/* Prints and releases; returns EXIT_RAN, also for a closed pipe, or EXIT_TROUBLE. */
+int print_out(struct buffer *b);
+/* Prints and releases; returns EXIT_TROUBLE. */
+int fail(const struct options *o, struct diag_list *diags);
+
+/* Rule files and directories; none: the installed ones, which `default` stands for, too. NULL with diagnostics. */
+struct ruleset *load_rules(char *const *paths, size_t n, bool lint, struct diag_list *diags);
+int64_t wall_clock_ns(void);
+/* Of --tz. */
+const struct zone *default_zone(const struct options *o);
+/* Of --tz SOURCE=ZONE, NULL when there is none; context: the options. */
+const struct zone *zone_of(void *context, const char *source);
+/* context: the ruleset. */
+bool known_source(void *context, const char *name);
+/* --since and --until, by p's zone and now; false with diagnostics. */
+bool parse_times(const struct options *o, struct pipeline_options *p, struct diag_list *diags);
+/* Of -o; the list is the caller's to free, the outputs to close. False with diagnostics. */
+bool open_outputs(const struct options *o, const struct ruleset *rs, const struct zone *zone, struct output **ret, size_t *ret_n,
+		  struct diag_list *diags);
+
+#endif

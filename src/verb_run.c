@@ -1,0 +1,201 @@
+/*
+ * tocsin run and tocsin fields: from the options to a run, its progress, and what there is to say at its end.
+ */
+#include "cli.h"
+#include "fields.h"
+
+#include "base/memory.h"
+#include "base/quote.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run_context {
+	struct timespec began, shown;
+	bool progress_shown;
+	struct field_survey *survey; /* fields */
+};
+
+static double seconds_between(const struct timespec *a, const struct timespec *b)
+{
+	return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) / 1e9;
+}
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+	struct run_context *run = context;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (seconds_between(&run->shown, &now) < (run->progress_shown ? 0.2 : 1.0))
+		return;
+	run->shown = now;
+	run->progress_shown = true;
+	double elapsed = seconds_between(&run->began, &now), rate = (double)done / elapsed;
+	if (total && done <= total) {
+		char bar[21];
+		int full = (int)(20.0 * (double)done / (double)total);
+		for (int i = 0; i < 20; i++)
+			bar[i] = i < full ? '#' : '.';
+		bar[20] = 0;
+		fprintf(stderr, "\r[%s] %3.0f %%  %.1f of %.1f MiB  %.0f MiB/s  %.0f s left \033[K", bar, 100.0 * (double)done / (double)total,
+			(double)done / 1048576, (double)total / 1048576, rate / 1048576, (double)(total - done) / (rate > 0 ? rate : 1));
+	} else {
+		fprintf(stderr, "\r%.1f MiB  %.0f MiB/s\033[K", (double)done / 1048576, rate / 1048576);
+	}
+}
+
+static void print_stats(const struct run_context *run, const struct pipeline *p)
+{
+	struct timespec now;
+	struct lane_stats s;
+	uint64_t bytes = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		struct buffer text = BUFFER_INIT;
+		quote_terminal(&text, span_from_string(s.name));
+		fprintf(stderr, "%s (%s): %" PRIu64 " bytes, %" PRIu64 " lines, %" PRIu64 " records in %" PRIu64 " file%s\n",
+			buffer_string(&text), s.source, s.decoder->bytes, s.decoder->lines, s.decoder->records, s.files, s.files == 1 ? "" : "s");
+		fprintf(stderr, "  candidates %" PRIu64 ", parsed %" PRIu64 ", unparsed %" PRIu64 ", matched %" PRIu64 ", late %" PRIu64 ", cut %" PRIu64
+				", from the future %" PRIu64 ", with NUL %" PRIu64 ", regex limits hit %" PRIu64 "\n",
+			s.matcher->candidates, s.decoder->parsed, s.decoder->unparsed, s.matcher->matched, s.late, s.decoder->cut, s.future,
+			s.decoder->nul_bytes, s.matcher->regex_limit_hits);
+		struct span sample = buffer_span(&s.decoder->unparsed_sample);
+		while (sample.len) {
+			const char *end = memchr(sample.ptr, '\n', sample.len);
+			size_t len = end ? (size_t)(end - sample.ptr) : sample.len;
+			buffer_clear(&text);
+			quote_terminal(&text, span_of(sample.ptr, len));
+			fprintf(stderr, "  unparsed: %s\n", buffer_string(&text));
+			sample = span_from(sample, len + (end ? 1 : 0));
+		}
+		buffer_release(&text);
+		bytes += s.decoder->bytes;
+	}
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
+	fprintf(stderr, "events %" PRIu64 ", late %" PRIu64 ", without a group-by field %" PRIu64 ", keys %" PRIu64 " (peak %" PRIu64 "), evicted %" PRIu64
+			", dropped from full windows %" PRIu64 ", held back at most %" PRIu64 "\n",
+		e->events, e->late, e->missing_key, e->keys, e->keys_peak, e->evicted, e->window_cut, pipeline_held_peak(p));
+	fprintf(stderr, "incidents opened %" PRIu64 ", updated %" PRIu64 ", resolved %" PRIu64 ", still open %" PRIu64 ", inhibited %" PRIu64
+			", absences undetermined %" PRIu64 ", commands refused %" PRIu64 "\n",
+		e->opened, e->updated, e->resolved, engine_open_incidents(pipeline_engine(p)), e->inhibited, e->undetermined, e->commands_refused);
+	double elapsed = seconds_between(&run->began, &now);
+	fprintf(stderr, "%.1f MiB in %.2f s (%.0f MiB/s)\n", (double)bytes / 1048576, elapsed, (double)bytes / 1048576 / (elapsed > 0 ? elapsed : 1));
+}
+
+static void add_doubt(struct diag_list *diags, const char *name, uint64_t n, const char *what)
+{
+	if (n)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s%s%" PRIu64 " %s", name, *name ? ": " : "", n, what);
+}
+
+/* What the end of the run has to say in any case: late and lost things are never silent. */
+static void add_doubts(const struct pipeline *p, struct diag_list *diags)
+{
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
+	struct lane_stats s;
+
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		add_doubt(diags, s.name, s.late, "matched records came later than --lateness allows; used where they could be");
+		add_doubt(diags, s.name, s.future, "records are stamped in the future; left out");
+		add_doubt(diags, s.name, s.decoder->cut, "records were cut at the limit (--max-record)");
+	}
+	add_doubt(diags, "", e->evicted, "keys were dropped at the limit (--max-keys)");
+	add_doubt(diags, "", e->window_cut, "events were dropped from windows that were full");
+	add_doubt(diags, "", pipeline_notices_dropped(p), "more notices are not shown; --stats counts them");
+}
+
+static void look(void *context, const struct event *e, enum parse_result r)
+{
+	struct run_context *run = context;
+	field_survey_add(run->survey, e, r);
+}
+
+int verb_run(const struct options *o)
+{
+	static char dash[] = "-";
+	char *only_stdin[] = { dash };
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct run_context run = { 0 };
+	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
+				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys };
+	struct run_options ro = { .stdin_source = o->source, .now_ns = p.now_ns, .lateness_ns = o->lateness_ns };
+
+	if (o->n_words == 0 && isatty(STDIN_FILENO)) {
+		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
+		diag_hint(&diags, "name logs or a town's directory (tocsin ~/gt), or pipe a log in; tocsin --help tells more");
+		return fail(o, &diags);
+	}
+	p.zone = default_zone(o);
+	if (!parse_times(o, &p, &diags))
+		return fail(o, &diags);
+
+	struct ruleset *rs;
+	if (o->verb == VERB_FIELDS && o->n_rules == 0 && access(TOCSIN_RULES_DIR, R_OK) != 0)
+		rs = ruleset_load_text(SPAN("placeholders: {}\n"), "no rules", false, &diags); /* none are needed to look */
+	else
+		rs = load_rules(o->rules, o->n_rules, false, &diags);
+	if (!rs)
+		return fail(o, &diags);
+	if (o->source && !source_by_name(rs, o->source)) {
+		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "-s %s: unknown source", o->source);
+		diag_hint(&diags, "sources are town events daemon overseer guardian ps syslog json text, and those that rules define");
+	}
+	for (size_t i = 0; i < o->n_zones; i++)
+		if (o->zones[i].source && !source_by_name(rs, o->zones[i].source))
+			diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
+	struct stream_list streams = { NULL, 0 };
+	stream_discover(o->n_words ? o->words : only_stdin, o->n_words ? o->n_words : 1, known_source, rs, &streams, &diags);
+	bool bad_inputs = diags.n_errors > 0;
+	int status = EXIT_TROUBLE;
+	struct output *outputs = NULL;
+	size_t n_outputs = 0;
+	if (o->verb == VERB_FIELDS) {
+		rs->fields.keep_all = true;
+		run.survey = field_survey_new(&rs->fields);
+		p.look = look;
+		p.look_context = &run;
+	}
+	if ((!bad_inputs || streams.n) &&
+	    (o->verb == VERB_FIELDS || open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags))) {
+		p.rules = ro.rules = rs;
+		p.zone_of = zone_of;
+		p.zone_context = (void *)(uintptr_t)o;
+		if (isatty(STDERR_FILENO) && !o->quiet) {
+			ro.progress = show_progress;
+			ro.progress_context = &run;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &run.began);
+		run.shown = run.began;
+		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
+		bool ok = run_streams(pipeline, &ro, &streams, &diags) && !bad_inputs;
+		if (run.progress_shown)
+			fputs("\r\033[K", stderr);
+		for (size_t i = 0; i < n_outputs; i++)
+			if (output_close(&outputs[i], &diags) == OUTPUT_FAILED)
+				ok = false;
+		add_doubts(pipeline, &diags);
+		status = !ok ? EXIT_TROUBLE : o->exit_code && engine_stats(pipeline_engine(pipeline))->opened ? EXIT_INCIDENT : EXIT_RAN;
+		print_diags(o, &diags);
+		if (o->stats)
+			print_stats(&run, pipeline);
+		pipeline_free(pipeline);
+		if (run.survey) {
+			struct buffer out = BUFFER_INIT;
+			field_survey_print(run.survey, &out);
+			if (print_out(&out) != EXIT_RAN)
+				status = EXIT_TROUBLE;
+		}
+	} else {
+		print_diags(o, &diags);
+	}
+	field_survey_free(run.survey);
+	free(outputs);
+	stream_list_release(&streams);
+	ruleset_free(rs);
+	diag_list_release(&diags);
+	return status;
+}
