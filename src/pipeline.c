@@ -66,6 +66,8 @@ static void on_change(void *context, const struct change *c)
 {
 	struct pipeline *p = context;
 
+	if (p->o.on_change)
+		p->o.on_change(p->o.change_context, c);
 	for (size_t i = 0; i < p->n_outputs; i++)
 		output_change(&p->outputs[i], c);
 }

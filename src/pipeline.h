@@ -31,6 +31,9 @@ struct pipeline_options {
 	/* `tocsin fields`: events go here, and nowhere else. May be NULL. */
 	void (*look)(void *context, const struct event *e, enum parse_result r);
 	void *look_context;
+	/* State changes go here, too, before the outputs: for verbs that judge them. May be NULL. */
+	engine_sink *on_change;
+	void *change_context;
 };
 
 struct pipeline;
