@@ -46,6 +46,7 @@ struct run {
 	struct diag_list *diags;
 	struct feed *feeds;
 	size_t n_feeds;
+	uint64_t total_bytes; /* on disk, 0: unknown */
 	bool failed;
 };
 
@@ -332,7 +333,7 @@ static struct feed *feed_next(struct run *r)
 	return best;
 }
 
-static void report_progress(struct run *r, uint64_t total)
+static void report_progress(struct run *r)
 {
 	uint64_t done = 0;
 
@@ -340,37 +341,51 @@ static void report_progress(struct run *r, uint64_t total)
 		return;
 	for (size_t i = 0; i < r->n_feeds; i++)
 		done += r->feeds[i].bytes_before + (r->feeds[i].reader ? reader_bytes_in(r->feeds[i].reader) : 0);
-	r->o->progress(r->o->progress_context, done, total);
+	r->o->progress(r->o->progress_context, done, r->total_bytes);
 }
 
-bool run_streams(struct pipeline *p, const struct run_options *o, const struct stream_list *streams, struct diag_list *diags)
+struct run *run_new(struct pipeline *p, const struct run_options *o, const struct stream_list *streams, struct diag_list *diags)
 {
-	struct run r = { .pipeline = p, .o = o, .diags = diags, .n_feeds = streams->n };
-	uint64_t total = stream_total_bytes(streams);
+	struct run *r = xcalloc(1, sizeof *r);
+
+	*r = (struct run){ .pipeline = p, .o = o, .diags = diags, .n_feeds = streams->n, .total_bytes = stream_total_bytes(streams) };
+	r->feeds = xcalloc(streams->n ? streams->n : 1, sizeof *r->feeds);
+	for (size_t i = 0; i < streams->n; i++)
+		r->feeds[i].stream = &streams->items[i];
+	return r;
+}
+
+void run_free(struct run *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		reader_free(r->feeds[i].reader);
+		header_splitter_release(&r->feeds[i].headers);
+		free(r->feeds[i].branches);
+	}
+	free(r->feeds);
+	free(r);
+}
+
+bool run_read(struct run *r)
+{
+	struct pipeline *p = r->pipeline;
 	struct feed *f;
 
-	r.feeds = xcalloc(streams->n ? streams->n : 1, sizeof *r.feeds);
-	for (size_t i = 0; i < streams->n; i++)
-		r.feeds[i].stream = &streams->items[i];
 	/* Every stream is asked for its first block before any event is handed on: none may come in front. */
-	for (size_t i = 0; i < r.n_feeds; i++)
-		feed_step(&r, &r.feeds[i]);
-	while (!pipeline_closed(p) && (f = feed_next(&r))) {
+	for (size_t i = 0; i < r->n_feeds; i++)
+		feed_step(r, &r->feeds[i]);
+	while (!pipeline_closed(p) && (f = feed_next(r))) {
 		if (f->is_live)
-			pipe_wait(&r, f);
-		feed_step(&r, f);
-		pipe_mark_idle(&r, f);
-		if (!more_logs_may_follow(&r))
+			pipe_wait(r, f);
+		feed_step(r, f);
+		pipe_mark_idle(r, f);
+		if (!more_logs_may_follow(r))
 			pipeline_advance(p);
-		report_progress(&r, total);
+		report_progress(r);
 	}
 	if (!pipeline_closed(p))
 		pipeline_finish(p);
-	for (size_t i = 0; i < r.n_feeds; i++) {
-		reader_free(r.feeds[i].reader);
-		header_splitter_release(&r.feeds[i].headers);
-		free(r.feeds[i].branches);
-	}
-	free(r.feeds);
-	return !r.failed && !pipeline_failed(p);
+	return !r->failed && !pipeline_failed(p);
 }

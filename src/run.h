@@ -1,6 +1,7 @@
 /*
- * run.h: one run over given inputs, from the first byte to the last: which log is read next, what each is, when a
- * pipe is waited for.
+ * run.h: one run over given inputs: which log is read next, what each is, when a pipe is waited for.
+ *
+ *	pipeline_new()  run_new()  run_read()  run_free()  pipeline_free()
  */
 #ifndef TOCSIN_RUN_H
 #define TOCSIN_RUN_H
@@ -21,7 +22,13 @@ struct run_options {
 /* A source by name: the rules' own first, then the built-in ones; NULL when unknown. */
 const struct source *source_by_name(const struct ruleset *rs, const char *name);
 
+struct run;
+
+/* All of these outlive the run. */
+struct run *run_new(struct pipeline *p, const struct run_options *o, const struct stream_list *streams, struct diag_list *diags);
+void run_free(struct run *r);
+
 /* Reads all streams to their ends and finishes the pipeline. False when one could not be read, or not be recognised: diags tell. */
-bool run_streams(struct pipeline *p, const struct run_options *o, const struct stream_list *streams, struct diag_list *diags);
+bool run_read(struct run *r);
 
 #endif

@@ -171,7 +171,8 @@ int verb_run(const struct options *o)
 		clock_gettime(CLOCK_MONOTONIC, &run.began);
 		run.shown = run.began;
 		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
-		bool ok = run_streams(pipeline, &ro, &streams, &diags) && !bad_inputs;
+		struct run *r = run_new(pipeline, &ro, &streams, &diags);
+		bool ok = run_read(r) && !bad_inputs;
 		if (run.progress_shown)
 			fputs("\r\033[K", stderr);
 		for (size_t i = 0; i < n_outputs; i++)
@@ -182,6 +183,7 @@ int verb_run(const struct options *o)
 		print_diags(o, &diags);
 		if (o->stats)
 			print_stats(&run, pipeline);
+		run_free(r);
 		pipeline_free(pipeline);
 		if (run.survey) {
 			struct buffer out = BUFFER_INIT;
