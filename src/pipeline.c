@@ -23,7 +23,7 @@ struct lane {
 	const char *name;
 	struct source source;    /* a copy, with the run's zone for it */
 	bool has_source, ended, idle;
-	bool parse_all;
+	bool parse_all, judged;
 	struct decoder *decoder;
 	struct matcher *matcher;
 
@@ -94,6 +94,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->n_outputs = n_outputs;
 	p->diags = diags;
 	p->engine = engine_new(o->rules, &eo, on_change, on_notice, p);
+	engine_trace_set(p->engine, o->trace);
 	p->matched = xcalloc(o->rules->n_rules ? o->rules->n_rules : 1, sizeof *p->matched);
 	event_init(&p->event, field_count(&o->rules->fields));
 	event_init(&p->popped, field_count(&o->rules->fields));
@@ -220,7 +221,8 @@ void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
 	l->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
 	l->matcher = matcher_new(p->o.rules, &l->source, p->diags);
 	engine_source_present(p->engine, &l->source);
-	l->parse_all = p->o.look || decoder_wants_all(l->decoder) || engine_observes(p->engine, &l->source);
+	l->judged = p->o.trace && p->o.trace->judge && trace_wants_source(p->o.trace, p->o.rules, &l->source);
+	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder) || engine_observes(p->engine, &l->source);
 	tell_fallbacks(l);
 }
 
@@ -288,6 +290,8 @@ static void record_take(struct pipeline *p, struct lane *l, size_t index)
 	}
 	size_t n = 0;
 	if (e->kind == EVENT_LOG) {
+		if (l->judged)
+			p->o.trace->judge(p->o.trace->context, l->matcher, e);
 		n = matcher_match(l->matcher, index, e, p->matched);
 		if (n == 0 && !engine_observes(p->engine, &l->source))
 			return;

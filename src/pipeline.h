@@ -12,7 +12,7 @@
 #define TOCSIN_PIPELINE_H
 
 #include "emit/output.h"
-#include "engine/engine.h"
+#include "engine/trace.h"
 
 /* A stamp further ahead of the clock is not believed: its record is left out, and counted. */
 #define FUTURE_LIMIT_NS (5 * 60 * NS_PER_SECOND)
@@ -31,6 +31,7 @@ struct pipeline_options {
 	/* `tocsin fields`: events go here, and nowhere else. May be NULL. */
 	void (*look)(void *context, const struct event *e, enum parse_result r);
 	void *look_context;
+	const struct engine_trace *trace; /* `tocsin explain`; NULL: none; borrowed */
 	/* State changes go here, too, before the outputs: for verbs that judge them. May be NULL. */
 	engine_sink *on_change;
 	void *change_context;

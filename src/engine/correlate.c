@@ -61,6 +61,13 @@ static bool value_tuple(struct engine *en, const struct correlation *k, const st
 	return true;
 }
 
+static void key_missing(struct engine *en, const struct rule *r, const field_id *fields, uint32_t n, const struct occurrence *o)
+{
+	en->stats.missing_key++;
+	if (traced(en, r->index))
+		trace_tell_rule(en, TRACE_NO_KEY, r, o, missing_field(fields, n, o));
+}
+
 static bool window_step(struct engine *en, const struct rule *r, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
@@ -79,7 +86,7 @@ static bool window_step(struct engine *en, const struct rule *r, struct occurren
 		if (value.ptr)
 			value = arena_dup_span(&en->scratch, value); /* en->key is about to be the cell's */
 		if (!has_value || !key_build(en, k->inputs[i].keys, k->n_keys, o)) {
-			en->stats.missing_key++;
+			key_missing(en, r, has_value ? k->inputs[i].keys : k->value_fields, has_value ? k->n_keys : k->n_value_fields, o);
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
@@ -87,12 +94,18 @@ static bool window_step(struct engine *en, const struct rule *r, struct occurren
 			continue; /* matched by two inputs: one event all the same */
 		c->last_step = o->step;
 		window_expire(en, c, k->timespan_ns);
-		if (o->time_ns <= en->now_ns - k->timespan_ns)
+		if (o->time_ns <= en->now_ns - k->timespan_ns) {
+			if (traced(en, r->index))
+				trace_tell(en, TRACE_NOT_USED, c, o);
 			continue; /* so late that it is out of the window */
+		}
 		window_add(en, c, o, number, value, en->states[r->index].keeps ? occurrence_keep(o) : NULL);
 		expires_at_least(c, later(o->time_ns, k->timespan_ns));
 		double now_value = window_value(en, c, k);
-		if (bounds_hold(k, now_value)) {
+		bool holds = bounds_hold(k, now_value);
+		if (traced(en, r->index))
+			trace_tell_value(en, TRACE_EVALUATED, c, o, now_value, holds);
+		if (holds) {
 			fires = true;
 			incident_hold(en, c, o, now_value);
 		} else if (c->incident) {
@@ -126,7 +139,7 @@ static bool presence_holds(const struct presence *p, uint64_t seen)
 	return false;
 }
 
-static bool condition_holds(const struct correlation *k, uint64_t seen)
+bool condition_holds(const struct correlation *k, uint64_t seen)
 {
 	if (k->presence)
 		return presence_holds(k->presence, seen);
@@ -139,7 +152,7 @@ static bool condition_holds(const struct correlation *k, uint64_t seen)
 }
 
 /* Which positive inputs are in the window; for temporal_ordered only as far as they came in their order. */
-static uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k)
+uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k)
 {
 	int64_t bound = en->now_ns - k->timespan_ns;
 	bool ordered = k->type == CORRELATION_TEMPORAL_ORDERED;
@@ -217,15 +230,18 @@ static void negated_happened(struct engine *en, const struct rule *r, uint32_t i
 	const struct correlation *k = r->correlation;
 
 	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
-		en->stats.missing_key++;
+		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 		return;
 	}
 	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
 	if (!c)
 		return;
 	bool ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i);
-	if (c->pending_ns != TIME_NONE && o->time_ns < c->pending_ns && ends && waits_for(k, &k->inputs[i]))
+	if (c->pending_ns != TIME_NONE && o->time_ns < c->pending_ns && ends && waits_for(k, &k->inputs[i])) {
+		if (traced(en, r->index))
+			trace_tell(en, TRACE_MET, c, o);
 		pending_drop(c);
+	}
 	if (c->incident && ends && o->time_ns >= c->incident->last_ns)
 		incident_resolve(en, c);
 	cell_schedule(en, c);
@@ -262,7 +278,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 	bool fires = false;
 
 	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
-		en->stats.missing_key++;
+		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 		return false;
 	}
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
@@ -277,6 +293,8 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 			if (!k->inputs[j].negated && (seen >> j & 1))
 				triggers = false;
 	double value = (double)__builtin_popcountll(seen);
+	if (traced(en, r->index))
+		trace_tell_value(en, TRACE_EVALUATED, c, o, value, triggers);
 	if (triggers && k->has_negation) {
 		bool waits = false;
 		uint64_t with = seen;
@@ -286,7 +304,11 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 				with |= UINT64_C(1) << j;
 		}
 		triggers = condition_holds(k, with);
+		if (!triggers && traced(en, r->index))
+			trace_tell_value(en, TRACE_FORBIDDEN, c, o, value, false);
 		if (triggers && !waits && !en->states[r->index].observed_present) {
+			if (traced(en, r->index))
+				trace_tell_value(en, TRACE_UNDETERMINED, c, o, value, true);
 			absence_undetermined(en, r, o->time_ns);
 			triggers = false;
 		}
@@ -297,6 +319,8 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 				c->trigger_ns = o->time_ns;
 				c->trigger = kept_ref(occurrence_keep(o));
 				expires_at_least(c, c->pending_ns);
+				if (traced(en, r->index))
+					trace_tell_value(en, TRACE_ARMED, c, o, value, false);
 			}
 		}
 	}
@@ -334,6 +358,9 @@ void absence_due(struct engine *en, struct cell *c)
 	const struct rule *r = &en->rules->rules[c->rule];
 	struct occurrence o = { .kept = c->trigger, .time_ns = c->pending_ns, .step = en->next_step++ };
 
+	if (traced(en, c->rule))
+		trace_tell_value(en, en->states[c->rule].observed_present ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,
+				 (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)), true);
 	c->pending_ns = TIME_NONE;
 	c->trigger = NULL;
 	if (!en->states[c->rule].observed_present) {
@@ -352,10 +379,14 @@ void absence_due(struct engine *en, struct cell *c)
 /* ---- sustained and concurrent ---- */
 
 /* The key no longer holds: its incident resolves now, or after resolve-after. */
-static void held_end(struct engine *en, struct cell *c)
+static void held_end(struct engine *en, struct cell *c, const struct occurrence *o)
 {
 	const struct rule *r = &en->rules->rules[c->rule];
 
+	if (traced(en, c->rule))
+		trace_tell_value(en, TRACE_RESET, c, o,
+				 r->correlation->type == CORRELATION_SUSTAINED ? (double)c->held.accrued_ns / NS_PER_SECOND :
+										  c->window.distinct.n_distinct, false);
 	if (c->incident && r->incident.resolve_after_ns > 0) {
 		if (c->incident->resolve_ns == INT64_MAX)
 			c->incident->resolve_ns = later(en->now_ns, r->incident.resolve_after_ns);
@@ -375,26 +406,34 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 	bool holds = bit_test(en->fired, k->inputs[0].rule);
 
 	if (!key_build(en, k->inputs[0].keys, k->n_keys, o)) {
-		en->stats.missing_key += holds;
+		if (holds)
+			key_missing(en, r, k->inputs[0].keys, k->n_keys, o);
 		return false;
 	}
 	if (!holds) {
 		struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
 		if (c && (c->held.last_ns == TIME_NONE || o->time_ns >= c->held.last_ns))
-			held_end(en, c);
+			held_end(en, c, o);
 		return false;
 	}
 
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
 	struct held *h = &c->held;
-	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns)
+	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns) {
+		if (traced(en, r->index))
+			trace_tell(en, TRACE_NOT_USED, c, o);
 		return false; /* late: newer observations stand */
+	}
 	if (h->last_ns != TIME_NONE && o->time_ns - h->last_ns <= k->max_gap_ns)
 		h->accrued_ns += o->time_ns - h->last_ns;
+	else if (h->last_ns != TIME_NONE && traced(en, r->index))
+		trace_tell_value(en, TRACE_GAP, c, o, (double)h->accrued_ns / NS_PER_SECOND, false);
 	h->last_ns = o->time_ns;
 	h->stream = o->event ? o->event->origin.stream : 0;
 	expires_at_least(c, later(o->time_ns, k->max_gap_ns > STALE_NS ? k->max_gap_ns : STALE_NS));
 	bool fires = h->accrued_ns >= k->timespan_ns;
+	if (traced(en, r->index))
+		trace_tell_value(en, TRACE_EVALUATED, c, o, (double)h->accrued_ns / NS_PER_SECOND, fires);
 	if (fires)
 		incident_hold(en, c, o, (double)h->accrued_ns / NS_PER_SECOND);
 	cell_schedule(en, c);
@@ -411,19 +450,22 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 		if (!bit_test(en->fired, k->inputs[i].rule))
 			continue;
 		if (!value_tuple(en, k, o, &value)) {
-			en->stats.missing_key++;
+			key_missing(en, r, k->value_fields, k->n_value_fields, o);
 			continue;
 		}
 		value = arena_dup_span(&en->scratch, value);
 		if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
-			en->stats.missing_key++;
+			key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
 		struct held *h = &c->held;
 		int64_t snapshot = o->event && o->event->snapshot_ns != TIME_NONE ? o->event->snapshot_ns : o->time_ns;
-		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns)
+		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns) {
+			if (traced(en, r->index))
+				trace_tell(en, TRACE_NOT_USED, c, o);
 			continue; /* late: a newer snapshot stands */
+		}
 		if (snapshot != h->snapshot_ns) {
 			window_release(en, c);
 			h->snapshot_ns = snapshot;
@@ -436,7 +478,10 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 		h->last_ns = o->time_ns;
 		expires_at_least(c, later(o->time_ns, STALE_NS));
 		double n = c->window.distinct.n_distinct;
-		if (bounds_hold(k, n)) {
+		bool holds = bounds_hold(k, n);
+		if (traced(en, r->index))
+			trace_tell_value(en, TRACE_EVALUATED, c, o, n, holds);
+		if (holds) {
 			fires = true;
 			incident_hold(en, c, o, n);
 		}
@@ -456,7 +501,7 @@ void snapshot_end(struct engine *en, const struct event *e)
 		for (c = en->states[s->sustained[i]].oldest; c; c = next) {
 			next = c->newer;
 			if (c->held.stream == e->origin.stream && c->held.last_ns != TIME_NONE && c->held.last_ns < e->snapshot_ns)
-				held_end(en, c);
+				held_end(en, c, NULL);
 		}
 	for (uint32_t i = 0; i < s->n_concurrent; i++)
 		for (c = en->states[s->concurrent[i]].oldest; c; c = next) {
@@ -465,7 +510,7 @@ void snapshot_end(struct engine *en, const struct event *e)
 			if (c->held.stream != e->origin.stream || c->held.snapshot_ns > e->snapshot_ns)
 				continue;
 			if (c->held.snapshot_ns < e->snapshot_ns || !bounds_hold(k, c->window.distinct.n_distinct))
-				held_end(en, c);
+				held_end(en, c, NULL);
 		}
 }
 
@@ -495,6 +540,8 @@ static bool correlation_step(struct engine *en, const struct rule *r, struct occ
 
 static void detection_fired(struct engine *en, const struct rule *r, struct occurrence *o)
 {
+	if (traced(en, r->index))
+		trace_tell_rule(en, TRACE_MATCHED, r, o, FIELD_NONE);
 	if (!r->alerts)
 		return;
 	struct cell *c = cell_get(en, r->index, SPAN(""));

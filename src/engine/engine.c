@@ -288,6 +288,8 @@ static void queue_drain(struct engine *en)
 		for (uint32_t i = 0; i < q->kept->n_fields; i++)
 			event_add(e, q->kept->fields[i].field,
 				  span_of(q->kept->bytes + q->kept->fields[i].offset, q->kept->fields[i].len), VALUE_STRING);
+		if (en->trace && en->trace->judge)
+			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);
 		if (n || engine_observes(en, &en->incident_source)) {
 			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = en->next_step++ };
@@ -332,6 +334,12 @@ static void deadlines_run(struct engine *en, int64_t time_ns)
 
 void engine_advance(struct engine *en, int64_t time_ns)
 {
+	if (en->trace && !en->trace_at_done && en->trace->at_ns != TIME_NONE && time_ns > en->trace->at_ns) {
+		deadlines_run(en, en->trace->at_ns);
+		if (en->trace->at_ns > en->now_ns)
+			en->now_ns = en->trace->at_ns;
+		trace_at(en);
+	}
 	deadlines_run(en, time_ns);
 	if (time_ns > en->now_ns)
 		en->now_ns = time_ns;
@@ -348,6 +356,8 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 	} else {
 		struct occurrence o = { .event = e, .time_ns = e->time_ns, .step = en->next_step++ };
 		const struct seen_source *seen = seen_source_find(en, e->source);
+		if (en->trace && e->time_ns < order_ns)
+			trace_tell_rule(en, TRACE_LATE, NULL, &o, FIELD_NONE);
 		for (size_t i = 0; i < n_matched; i++)
 			bit_set(en->fired, matched[i]);
 		for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
@@ -360,6 +370,8 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 
 void engine_finish(struct engine *en)
 {
+	if (en->trace && !en->trace_at_done)
+		trace_at(en);
 	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
 		uint64_t n = 0;
 		for (const struct cell *c = en->states[i].oldest; c; c = c->newer)

@@ -428,6 +428,8 @@ static void tell(struct engine *en, struct cell *c, enum incident_state state)
 	case INCIDENT_UPDATE: en->stats.updated++; break;
 	case INCIDENT_RESOLVED: en->stats.resolved++; break;
 	}
+	if (traced(en, c->rule))
+		trace_tell(en, state == INCIDENT_OPEN ? TRACE_OPENED : state == INCIDENT_UPDATE ? TRACE_UPDATED : TRACE_RESOLVED, c, NULL);
 	en->sink(en->context, &ch);
 	incident_event_queue(en, &ch);
 	buffer_release(&summary);
@@ -435,8 +437,8 @@ static void tell(struct engine *en, struct cell *c, enum incident_state state)
 
 /* ---- opening, going on, resolving ---- */
 
-/* Is an incident of one of its inhibitors open for the same values of the group-by fields that both have? */
-static bool inhibited(const struct engine *en, const struct cell *c)
+/* The inhibitor that has an incident open for the same values of the group-by fields that both have; NULL: none. */
+static const struct rule *inhibitor(const struct engine *en, const struct cell *c)
 {
 	const struct rule *r = rule_of(en, c);
 
@@ -450,10 +452,10 @@ static bool inhibited(const struct engine *en, const struct cell *c)
 					if (!strcmp(a->keys[x], b->keys[y]))
 						same = span_equal(key_value(c, x), key_value(o, y));
 			if (same)
-				return true;
+				return &en->rules->rules[other];
 		}
 	}
-	return false;
+	return NULL;
 }
 
 static char *incident_id(const struct engine *en, const struct cell *c, const struct occurrence *o)
@@ -521,16 +523,20 @@ void incident_hold(struct engine *en, struct cell *c, struct occurrence *o, doub
 	if (!r->alerts)
 		return;
 	if (!in) {
-		if (inhibited(en, c))
-			en->stats.inhibited++;
-		else
+		const struct rule *by = inhibitor(en, c);
+		if (!by) {
 			incident_open(en, c, o, value);
+			return;
+		}
+		en->stats.inhibited++;
+		if (traced(en, c->rule))
+			trace_tell_inhibited(en, c, o, value, by);
 		return;
 	}
 	incident_evidence(en, c, o, value);
 	in->resolve_ns = resolve_time(en, c);
 	if (r->incident.update_every_ns != DURATION_NEVER && en->now_ns - in->emitted_ns >= r->incident.update_every_ns &&
-	    !inhibited(en, c))
+	    !inhibitor(en, c))
 		tell(en, c, INCIDENT_UPDATE);
 }
 

@@ -18,10 +18,12 @@
 #include "engine/engine.h"
 #include "engine/kept.h"
 #include "engine/tally.h"
+#include "engine/trace.h"
 
 #define KEYS_DEFAULT 100000
 #define WINDOW_LIMIT 100000      /* entries of one key's window: the oldest go first, counted */
 #define TALLY_LIMIT 1000         /* distinct values counted of one top field of one incident */
+#define TRACE_KEPT_LIMIT 200     /* events of a window that are kept for a trace */
 #define STALE_NS (24 * 3600 * NS_PER_SECOND) /* an observed key that is not seen again for so long is forgotten */
 
 /*
@@ -163,6 +165,8 @@ struct engine {
 	unsigned queue_depth;
 
 	struct engine_stats stats;
+	const struct engine_trace *trace; /* NULL: none */
+	bool trace_at_done;
 };
 
 /* --- table.c: cells by key, by age, by deadline --- */
@@ -198,6 +202,9 @@ void snapshot_end(struct engine *en, const struct event *e);
 /* What was waited for did not come: judge the absence. */
 void absence_due(struct engine *en, struct cell *c);
 bool bounds_hold(const struct correlation *k, double value);
+/* Temporal: which positive inputs of the cell are in the window (bits); does the condition hold with these? */
+uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k);
+bool condition_holds(const struct correlation *k, uint64_t seen);
 
 /* For loading: an entry at the end, empty but for its references, which the caller sets. */
 struct entry *window_append(struct engine *en, struct cell *c);
@@ -217,6 +224,20 @@ const struct seen_source *seen_source_find(const struct engine *en, const struct
 struct kept *occurrence_keep(struct occurrence *o);
 struct span occurrence_field(const struct occurrence *o, field_id f);
 void incident_event_queue(struct engine *en, const struct change *c);
+
+/* --- trace.c: only to be called when traced() --- */
+static inline bool traced(const struct engine *en, uint32_t rule)
+{
+	return en->trace && (!en->trace->wanted || en->trace->wanted[rule]);
+}
+void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o);
+void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o, double value, bool holds);
+void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, const struct occurrence *o, field_id field);
+void trace_tell_left(struct engine *en, const struct cell *c, const struct entry *e, int64_t left_ns, bool cut);
+void trace_tell_inhibited(struct engine *en, const struct cell *c, const struct occurrence *o, double value, const struct rule *by);
+/* The first field that the occurrence lacks; FIELD_NONE: none. */
+field_id missing_field(const field_id *fields, uint32_t n, const struct occurrence *o);
+void trace_at(struct engine *en);
 
 static inline void bit_set(uint64_t *bits, uint32_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
 static inline bool bit_test(const uint64_t *bits, uint32_t i) { return bits[i / 64] >> (i % 64) & 1; }

@@ -160,6 +160,8 @@ static void evict(struct engine *en, struct rule_state *s)
 		victim = victim->newer;
 	if (!victim || victim->incident)
 		victim = s->oldest;
+	if (traced(en, victim->rule))
+		trace_tell(en, TRACE_EVICTED, victim, NULL);
 	if (victim->incident)
 		incident_resolve(en, victim);
 	cell_free(en, victim);

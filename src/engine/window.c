@@ -64,6 +64,8 @@ void window_add(struct engine *en, struct cell *c, const struct occurrence *o, d
 	struct window *w = &c->window;
 
 	if (w->n == WINDOW_LIMIT) {
+		if (traced(en, c->rule))
+			trace_tell_left(en, c, window_at(w, s->entry_size, 0), en->now_ns, true);
 		drop_oldest(en, c);
 		en->stats.window_cut++;
 	}
@@ -90,8 +92,9 @@ void window_add(struct engine *en, struct cell *c, const struct occurrence *o, d
 		e->tops[i] = v.len ? strings_get(&en->strings, v) : 0;
 	}
 	/* Only the newest few are shown as evidence: older ones are only counted. */
-	if (kept && w->n > EVIDENCE_LIMIT) {
-		struct entry *old = window_at(w, s->entry_size, w->n - 1 - EVIDENCE_LIMIT);
+	uint32_t n_kept = traced(en, c->rule) ? TRACE_KEPT_LIMIT : EVIDENCE_LIMIT;
+	if (kept && w->n > n_kept) {
+		struct entry *old = window_at(w, s->entry_size, w->n - 1 - n_kept);
 		kept_unref(old->kept);
 		old->kept = NULL;
 	}
@@ -102,8 +105,11 @@ void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns)
 	struct window *w = &c->window;
 	uint32_t size = en->states[c->rule].entry_size;
 
-	while (w->n && window_at(w, size, 0)->time_ns <= en->now_ns - timespan_ns)
+	while (w->n && window_at(w, size, 0)->time_ns <= en->now_ns - timespan_ns) {
+		if (traced(en, c->rule))
+			trace_tell_left(en, c, window_at(w, size, 0), window_at(w, size, 0)->time_ns + timespan_ns, false);
 		drop_oldest(en, c);
+	}
 }
 
 void window_release(struct engine *en, struct cell *c)

@@ -75,6 +75,7 @@ static struct expr *atom_expr(struct selection *s, const struct yaml_node *at, s
 		l->atoms[l->n_atoms++] = *a;
 	}
 	x->atom = (uint32_t)e->value.number;
+	set_place(x, at);
 	buffer_release(&key);
 	return x;
 }
@@ -404,7 +405,10 @@ static const struct expr *string_value(struct selection *s, const struct item *i
 			a.field = field_find(&l->rs->fields, it->field);
 		if (compile_pattern(l, v, &list.items[i], cased, &a.pattern) < 0)
 			return NULL;
-		parts[n++] = atom_expr(s, v, &a);
+		struct expr *x = atom_expr(s, v, &a);
+		if (it->set & BIT(MODIFIER_EXPAND))
+			x->placeholders = keep_text(l, v->text);
+		parts[n++] = x;
 	}
 	/* A number is equal as text, or as a number written otherwise: 97.5 and 97.50. */
 	if (v->type == YAML_NUMBER && it->field.len && !(it->set & ~(BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ) | BIT(MODIFIER_CASED)))) {
@@ -784,6 +788,7 @@ void compile_selections(struct loader *l, const struct yaml_node *section, const
 
 			*named = *x;
 			named->selection = s.name;
+			set_place(named, pair->key);
 			x = named;
 			ret->sizes[ret->n] = size_of(x);
 		}

@@ -64,6 +64,10 @@ struct expr {
 	uint32_t atom;          /* EXPR_ATOM: index into ruleset.atoms (equal atoms share one) */
 	const struct expr **children; /* EXPR_NOT: one */
 	uint32_t n_children;
+	/* Where it stands, of atoms and of nodes with a name: for explain. Equal atoms share one; their places differ. */
+	const char *file;
+	int line;               /* 0: not known */
+	const char *placeholders; /* the value as written, where it was expanded: "%planned_kill%"; else NULL */
 };
 
 #endif

@@ -128,6 +128,8 @@ struct expr *new_expr(struct loader *l, enum expr_op op, uint32_t n_children);
 /* Joins: of one it is that one itself. */
 struct expr *join(struct loader *l, enum expr_op op, const struct expr **children, uint32_t n);
 struct expr *negate(struct loader *l, const struct expr *x);
+/* Says where it stands in its file. */
+void set_place(struct expr *x, const struct yaml_node *at);
 const char *keep_text(struct loader *l, struct span s);
 /* Reads logsource:; false with an error. */
 bool read_logsource(struct loader *l, const struct yaml_node *document, const struct yaml_node *label, struct logsource *ret);

@@ -376,6 +376,14 @@ struct expr *negate(struct loader *l, const struct expr *x)
 	return r;
 }
 
+void set_place(struct expr *x, const struct yaml_node *at)
+{
+	int column;
+
+	x->file = at->file->name;
+	yaml_position(at->file, at->offset, &x->line, &column);
+}
+
 bool is_gastown(const struct logsource *s)
 {
 	return s->product && strcasecmp(s->product, "gastown") == 0;
@@ -690,6 +698,7 @@ static void add_text(struct loader *l, struct span text, const char *name)
 
 	l->rs->digest = hash_bytes(text.ptr, text.len, l->rs->digest);
 	f = yaml_parse(&l->scratch, text, name, l->diags);
+	f->name = arena_strdup(&l->rs->arena, f->name); /* expressions say where they stand, as long as they are there */
 	ARRAY_GROW(l->files, l->n_files, l->cap_files);
 	l->files[l->n_files++] = f;
 	if (f->n_documents == 0 && l->diags->n_errors == errors)

@@ -312,6 +312,7 @@ void compile_filter(struct loader *l, struct filter *f)
 	named = new_expr(l, x->op, 0);
 	*named = *x;
 	named->selection = f->name;
+	set_place(named, f->label);
 	apply_to_named(l, f, names, n, named, &fields);
 done:
 	free(fields.ids);
