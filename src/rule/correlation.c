@@ -26,6 +26,9 @@ static const char *const type_names[] = {
 	NULL,
 };
 
+/* The median is the percentile that value_percentile takes by itself. */
+static const char median_name[] = "value_median";
+
 const char *correlation_type_name(enum correlation_type t)
 {
 	return type_names[t];
@@ -75,8 +78,8 @@ static bool read_type(struct state *s)
 
 	if (!pair) {
 		report(s->l, DIAG_ERROR, s->section, "a correlation must have a type");
-		hint(s->l, "event_count, value_count, value_sum, value_avg, value_percentile, value_min, value_max, temporal, "
-			   "temporal_ordered, sustained or concurrent");
+		hint(s->l, "event_count, value_count, value_sum, value_avg, value_percentile, value_median, value_min, value_max, "
+			   "temporal, temporal_ordered, sustained or concurrent");
 		return false;
 	}
 	for (int i = 0; type_names[i]; i++)
@@ -84,6 +87,10 @@ static bool read_type(struct state *s)
 			s->c->type = (enum correlation_type)i;
 			return true;
 		}
+	if (pair->value->kind == YAML_SCALAR && span_equal(pair->value->text, span_from_string(median_name))) {
+		s->c->type = CORRELATION_VALUE_PERCENTILE;
+		return true;
+	}
 	report(s->l, DIAG_ERROR, pair->value, "this is not a type of correlation");
 	if (pair->value->kind == YAML_SCALAR)
 		suggest(s->l, pair->value->text, type_names);

@@ -595,8 +595,11 @@ static void add_rule(struct loader *l, const struct yaml_node *document, enum ru
 	read_identity(l, d);
 	read_metadata(l, d);
 	if (kind == RULE_DETECTION) {
-		if (!read_logsource(l, document, d->label, &d->rule.logsource))
-			d->failed = true;
+		/* Sigma wants a logsource, but shows rules without, and a rule that looks where it need not only costs time. */
+		if (yaml_find(document, "logsource"))
+			d->failed |= !read_logsource(l, document, d->label, &d->rule.logsource);
+		else if (l->lint && report(l, DIAG_WARNING, d->label, "there is no logsource: the rule looks at every json, syslog and text source"))
+			hint(l, "logsource: {product: gastown, service: town}");
 		d->any_field = !is_gastown(&d->rule.logsource);
 		d->rule.about_incidents = d->sees_incidents =
 			!d->any_field && d->rule.logsource.service && strcasecmp(d->rule.logsource.service, "incident") == 0;

@@ -29,8 +29,8 @@ void compile_placeholders(struct loader *l, const struct yaml_node *section)
 		bool new;
 
 		for (size_t k = 0; k < pair->key->text.len; k++)
-			if (!isalnum((unsigned char)pair->key->text.ptr[k]) && pair->key->text.ptr[k] != '_') {
-				report(l, DIAG_ERROR, pair->key, "a placeholder's name is of letters, digits and \"_\"");
+			if (!isalnum((unsigned char)pair->key->text.ptr[k]) && pair->key->text.ptr[k] != '_' && pair->key->text.ptr[k] != '-') {
+				report(l, DIAG_ERROR, pair->key, "a placeholder's name is of letters, digits, \"_\" and \"-\"");
 				break;
 			}
 		values = pair->value->kind == YAML_SCALAR && pair->value->type == YAML_NULL ? NULL :

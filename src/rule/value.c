@@ -123,7 +123,7 @@ static size_t placeholder_at(const struct units *u, size_t i, struct buffer *nam
 	buffer_clear(name);
 	if (u->unit[i] != '%' || (i > 0 && u->unit[i - 1] == '\\'))
 		return 0;
-	while (k < u->n && u->unit[k] < 256 && (isalnum(u->unit[k]) || u->unit[k] == '_'))
+	while (k < u->n && u->unit[k] < 256 && (isalnum(u->unit[k]) || u->unit[k] == '_' || u->unit[k] == '-'))
 		buffer_append_char(name, (char)u->unit[k++]);
 	return k < u->n && u->unit[k] == '%' && name->len ? k + 1 - i : 0;
 }
