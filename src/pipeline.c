@@ -1,16 +1,24 @@
 /*
  * Lanes, their order, and what is let go. A lane's block holds what is not framed yet: the end of a record that goes on
  * in the next bytes. Nothing here asks a clock.
+ *
+ * The watermark only rises. An event's place in the order is never in front of it: the stream's own lateness sees to that
+ * (order.h), and where a whole log comes late, record_take() moves its events to the watermark.
  */
 #include "pipeline.h"
 
 #include "base/memory.h"
 #include "engine/order.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define PADDING 64 /* readable bytes behind a block */
 #define NOTICE_LIMIT 20
+#define PIECE_NS NS_PER_SECOND           /* a line without its newline is not taken for whole before it has stood for so long */
+#define FORGET_NS (24 * 3600 * NS_PER_SECOND) /* a lane that no run asked for is saved until its newest stamp is so old */
+#define SAVE_VERSION 1
+#define TIME_LIMIT (INT64_MAX - INT64_C(400) * 24 * 3600 * NS_PER_SECOND) /* of saved times: they can be added and subtracted freely */
 
 /* Where a byte was read, for people. */
 struct place {
@@ -22,10 +30,13 @@ struct place {
 struct lane {
 	const char *name;
 	struct source source;    /* a copy, with the run's zone for it */
-	bool has_source, ended, idle;
+	bool has_source, ended, at_end;
+	bool claimed;            /* one of this run's inputs; else only known from a checkpoint */
 	bool parse_all, judged;
 	struct decoder *decoder;
 	struct matcher *matcher;
+	struct decoder *old_decoder; /* while rules are exchanged: what they counted goes on */
+	struct matcher *old_matcher;
 
 	struct buffer block;     /* what is not framed yet */
 	struct place place;      /* of its first byte */
@@ -33,6 +44,11 @@ struct lane {
 	size_t next_start;       /* SIZE_MAX: all are of `place` */
 	uint64_t next_lines;     /* lines of the block in front of next_start */
 	int64_t mtime_ns, arrival_ns;
+
+	/* At its end: how the block's rest stands. */
+	enum decoder_rest rest;
+	int64_t rest_ns;         /* its time; TIME_NONE: none */
+	int64_t rest_seen_ns;    /* REST_PIECE: when it was first found as it is; TIME_NONE: not yet */
 
 	int64_t newest_ns;
 	uint64_t sequence;
@@ -50,6 +66,7 @@ struct pipeline {
 	uint32_t next_number;
 	struct engine *engine;
 	struct order order;
+	int64_t watermark_ns;
 	struct event event, popped;
 	struct record_list records;
 	uint64_t *candidates;
@@ -84,20 +101,38 @@ static void on_notice(void *context, const struct rule *rule, int64_t time_ns, c
 	buffer_release(&when);
 }
 
+/* What depends on the rules. */
+static void build(struct pipeline *p, const struct ruleset *rules)
+{
+	struct engine_options eo = { .max_keys = p->o.max_keys };
+
+	p->o.rules = rules;
+	p->engine = engine_new(rules, &eo, on_change, on_notice, p);
+	engine_trace_set(p->engine, p->o.trace);
+	p->matched = xcalloc(rules->n_rules ? rules->n_rules : 1, sizeof *p->matched);
+	event_init(&p->event, field_count(&rules->fields));
+	event_init(&p->popped, field_count(&rules->fields));
+}
+
+static void unbuild(struct pipeline *p)
+{
+	engine_free(p->engine);
+	order_release(&p->order);
+	event_release(&p->event);
+	event_release(&p->popped);
+	free(p->matched);
+}
+
 struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *outputs, size_t n_outputs, struct diag_list *diags)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
-	struct engine_options eo = { .max_keys = o->max_keys };
 
 	p->o = *o;
 	p->outputs = outputs;
 	p->n_outputs = n_outputs;
 	p->diags = diags;
-	p->engine = engine_new(o->rules, &eo, on_change, on_notice, p);
-	engine_trace_set(p->engine, o->trace);
-	p->matched = xcalloc(o->rules->n_rules ? o->rules->n_rules : 1, sizeof *p->matched);
-	event_init(&p->event, field_count(&o->rules->fields));
-	event_init(&p->popped, field_count(&o->rules->fields));
+	p->watermark_ns = TIME_NONE;
+	build(p, o->rules);
 	return p;
 }
 
@@ -113,16 +148,12 @@ void pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return;
-	engine_free(p->engine);
+	unbuild(p);
 	for (size_t i = 0; i < p->n_lanes; i++)
 		lane_free(p->lanes[i]);
 	free(p->lanes);
-	order_release(&p->order);
-	event_release(&p->event);
-	event_release(&p->popped);
 	free(p->records.items);
 	free(p->candidates);
-	free(p->matched);
 	map_release(&p->names);
 	free(p);
 }
@@ -145,21 +176,67 @@ static void flush_outputs(struct pipeline *p)
 
 /* ---- lanes ---- */
 
+const struct source *source_by_name(const struct ruleset *rs, const char *name)
+{
+	size_t n;
+	const struct source *built_in = builtin_sources(&n);
+
+	for (size_t i = 0; i < rs->n_sources; i++)
+		if (!strcmp(rs->sources[i]->name, name))
+			return rs->sources[i];
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(built_in[i].name, name))
+			return &built_in[i];
+	return NULL;
+}
+
 static const char *lasting(struct pipeline *p, const char *name)
 {
 	return map_add(&p->names, span_from_string(name), NULL)->key.ptr;
 }
 
-struct lane *pipeline_lane(struct pipeline *p, const char *name)
+static struct lane *lane_new(struct pipeline *p, const char *name)
 {
 	struct lane *l = xcalloc(1, sizeof *l);
 
 	l->name = lasting(p, name);
 	l->next_start = SIZE_MAX;
-	l->newest_ns = l->mtime_ns = l->arrival_ns = TIME_NONE;
+	l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_seen_ns = TIME_NONE;
+	l->place.file = l->next_place.file = l->name;
+	l->place.line = 1;
 	l->number = p->next_number++;
 	ARRAY_GROW(p->lanes, p->n_lanes, p->cap_lanes);
 	p->lanes[p->n_lanes++] = l;
+	return l;
+}
+
+/* Its events can be waited for from now on. */
+static void lane_present(struct pipeline *p, struct lane *l)
+{
+	engine_source_present(p->engine, &l->source);
+	l->parse_all = l->parse_all || engine_observes(p->engine, &l->source);
+}
+
+struct lane *pipeline_find_lane(const struct pipeline *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (!strcmp(p->lanes[i]->name, name))
+			return p->lanes[i];
+	return NULL;
+}
+
+struct lane *pipeline_lane(struct pipeline *p, const char *name)
+{
+	struct lane *l = NULL;
+
+	for (size_t i = 0; i < p->n_lanes && !l; i++)
+		if (!p->lanes[i]->claimed && !strcmp(p->lanes[i]->name, name))
+			l = p->lanes[i];
+	if (!l)
+		l = lane_new(p, name);
+	l->claimed = true;
+	if (l->has_source)
+		lane_present(p, l);
 	return l;
 }
 
@@ -183,9 +260,16 @@ bool lane_ended(const struct lane *l)
 	return l->ended;
 }
 
-void lane_set_idle(struct lane *l, bool idle)
+void lane_set_at_end(struct lane *l, bool at_end)
 {
-	l->idle = idle;
+	l->at_end = at_end;
+}
+
+void lane_set_arrival(struct lane *l, int64_t arrival_ns)
+{
+	l->arrival_ns = arrival_ns;
+	if (l->decoder)
+		decoder_set_arrival(l->decoder, arrival_ns);
 }
 
 int64_t lane_newest(const struct lane *l)
@@ -210,7 +294,7 @@ static void tell_fallbacks(struct lane *l)
 	decoder_set_arrival(l->decoder, l->arrival_ns);
 }
 
-void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
+static void lane_decode(struct pipeline *p, struct lane *l, const struct source *s)
 {
 	const struct zone *z = p->o.zone_of ? p->o.zone_of(p->o.zone_context, s->name) : NULL;
 
@@ -220,10 +304,15 @@ void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
 		l->source.zone = z;
 	l->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
 	l->matcher = matcher_new(p->o.rules, &l->source, p->diags);
-	engine_source_present(p->engine, &l->source);
 	l->judged = p->o.trace && p->o.trace->judge && trace_wants_source(p->o.trace, p->o.rules, &l->source);
-	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder) || engine_observes(p->engine, &l->source);
+	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder);
 	tell_fallbacks(l);
+}
+
+void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
+{
+	lane_decode(p, l, s);
+	lane_present(p, l);
 }
 
 static void lane_process(struct pipeline *p, struct lane *l, bool final);
@@ -251,6 +340,14 @@ void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint3
 	}
 	if (l->decoder)
 		tell_fallbacks(l);
+}
+
+void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation)
+{
+	struct place *place = l->next_start != SIZE_MAX ? &l->next_place : &l->place;
+
+	place->file = lasting(p, file);
+	place->generation = generation;
 }
 
 static struct origin origin_of(const struct lane *l, const struct record *r)
@@ -297,10 +394,12 @@ static void record_take(struct pipeline *p, struct lane *l, size_t index)
 			return;
 	}
 	int64_t order_ns = e->time_ns;
-	if (l->newest_ns != TIME_NONE && order_ns < l->newest_ns - p->o.lateness_ns) {
+	if (l->newest_ns != TIME_NONE && order_ns < l->newest_ns - p->o.lateness_ns)
 		order_ns = l->newest_ns - p->o.lateness_ns;
+	if (order_ns < p->watermark_ns)
+		order_ns = p->watermark_ns;
+	if (order_ns != e->time_ns)
 		l->late++;
-	}
 	order_push(&p->order, e, order_ns, l->name, l->sequence++, p->matched, n);
 }
 
@@ -364,19 +463,15 @@ char *lane_room(struct lane *l, size_t n)
 void lane_fed(struct pipeline *p, struct lane *l, size_t n)
 {
 	l->block.len += n;
+	l->at_end = false;
+	l->rest_seen_ns = TIME_NONE;
 	lane_process(p, l, false);
 }
 
 void lane_feed(struct pipeline *p, struct lane *l, struct span bytes)
 {
-	buffer_append_span(&l->block, bytes);
-	lane_process(p, l, false);
-}
-
-void lane_flush(struct pipeline *p, struct lane *l)
-{
-	if (l->block.len && l->block.data[l->block.len - 1] == '\n')
-		lane_process(p, l, true);
+	memcpy(lane_room(l, bytes.len), bytes.ptr, bytes.len);
+	lane_fed(p, l, bytes.len);
 }
 
 void lane_end(struct pipeline *p, struct lane *l)
@@ -388,21 +483,75 @@ void lane_end(struct pipeline *p, struct lane *l)
 
 /* ---- time ---- */
 
-/* Every event that is still to come has an order time at or after it; INT64_MAX when none is to come, TIME_NONE: not known. */
-static int64_t frontier(const struct pipeline *p)
+static int64_t least(int64_t a, int64_t b)
 {
-	int64_t least = INT64_MAX;
+	return a < b ? a : b;
+}
+
+/* The time from which on the rest of a lane at its end is complete; TIME_NONE: from the start. */
+static int64_t rest_due(const struct pipeline *p, const struct lane *l)
+{
+	int64_t patience = p->o.lateness_ns > PIECE_NS ? p->o.lateness_ns : PIECE_NS;
+
+	switch (l->rest) {
+	case REST_NOTHING:
+		return INT64_MAX;
+	case REST_RECORD:
+		return l->rest_ns == TIME_NONE ? TIME_NONE : l->rest_ns + p->o.lateness_ns;
+	case REST_LINE:
+		return l->rest_ns + patience;
+	case REST_PIECE:
+		return l->rest_seen_ns == TIME_NONE ? INT64_MAX : l->rest_seen_ns + patience;
+	}
+	return INT64_MAX;
+}
+
+/* Looks at what is left of a lane that is at its end. */
+static void rest_look(struct pipeline *p, struct lane *l)
+{
+	l->rest = REST_NOTHING;
+	if (!l->has_source || l->ended || l->block.len == 0)
+		return;
+	lane_process(p, l, false);
+	l->rest = decoder_rest(l->decoder, buffer_span(&l->block), &l->rest_ns);
+}
+
+/* Takes the rest when it is complete by limit_ns. What may yet become an event in front of limit_ns keeps the lane from being at its end: false. */
+static bool rest_settle(struct pipeline *p, struct lane *l, int64_t limit_ns)
+{
+	if (l->rest == REST_NOTHING)
+		return true;
+	if (rest_due(p, l) <= limit_ns) {
+		lane_process(p, l, true);
+		l->rest = REST_NOTHING;
+		l->rest_seen_ns = TIME_NONE;
+		return true;
+	}
+	if (l->rest == REST_PIECE && (l->rest_seen_ns == TIME_NONE || l->rest_seen_ns > limit_ns))
+		l->rest_seen_ns = limit_ns;
+	return l->rest == REST_RECORD;
+}
+
+/*
+ * Up to which time, and not further, all input is known: the clock, or what the stamps say. With the promise of lateness: what is read
+ * later is stamped no earlier than this − lateness. TIME_NONE: nothing is known. INT64_MAX: there are no lanes.
+ */
+static int64_t horizon(const struct pipeline *p, int64_t now_ns)
+{
+	int64_t reading = INT64_MAX, newest = TIME_NONE;
 
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		const struct lane *l = p->lanes[i];
-		if (l->ended || l->idle)
-			continue;
-		if (l->newest_ns == TIME_NONE)
-			return TIME_NONE;
-		if (l->newest_ns - p->o.lateness_ns < least)
-			least = l->newest_ns - p->o.lateness_ns;
+		if (l->newest_ns > newest)
+			newest = l->newest_ns;
+		if (!l->ended && !l->at_end)
+			reading = least(reading, l->newest_ns);
+		else if (l->at_end && l->rest != REST_NOTHING && l->rest_ns > newest)
+			newest = l->rest_ns;
 	}
-	return least;
+	if (now_ns != TIME_NONE)
+		return least(reading, now_ns);
+	return reading != INT64_MAX || !p->n_lanes ? reading : least(newest, p->o.now_ns);
 }
 
 static void let_go(struct pipeline *p, int64_t before_ns)
@@ -416,22 +565,59 @@ static void let_go(struct pipeline *p, int64_t before_ns)
 	}
 }
 
-void pipeline_advance(struct pipeline *p)
+void pipeline_set_clock(struct pipeline *p, int64_t now_ns)
 {
-	int64_t bound = frontier(p);
+	p->o.now_ns = now_ns;
+}
 
-	let_go(p, bound);
-	if (p->o.until_ns != TIME_NONE && bound > p->o.until_ns)
-		bound = p->o.until_ns;
-	if (bound != INT64_MAX && bound != TIME_NONE)
-		engine_advance(p->engine, bound - 1);
+void pipeline_advance(struct pipeline *p, int64_t now_ns)
+{
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (p->lanes[i]->at_end)
+			rest_look(p, p->lanes[i]);
+	int64_t limit = horizon(p, now_ns), bound = limit;
+	if (limit == TIME_NONE || limit == INT64_MAX)
+		goto done;
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		struct lane *l = p->lanes[i];
+		if (l->at_end && !rest_settle(p, l, limit))
+			bound = least(bound, l->newest_ns);
+	}
+	if (bound != TIME_NONE && bound - p->o.lateness_ns > p->watermark_ns)
+		p->watermark_ns = bound - p->o.lateness_ns;
+	if (p->watermark_ns == TIME_NONE)
+		goto done;
+	let_go(p, p->watermark_ns);
+	bound = p->watermark_ns;
+	if (p->o.until_ns != TIME_NONE)
+		bound = least(bound, p->o.until_ns);
+	engine_advance(p->engine, bound - 1);
+done:
 	flush_outputs(p);
 }
 
-void pipeline_catch_up(struct pipeline *p)
+int64_t pipeline_next_due(const struct pipeline *p)
 {
-	let_go(p, INT64_MAX);
-	flush_outputs(p);
+	int64_t due = INT64_MAX, deadline = engine_next_deadline(p->engine);
+	bool waits = false; /* for the rest of a lane, which holds back the watermark */
+
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		const struct lane *l = p->lanes[i];
+		if (!l->at_end)
+			continue;
+		due = least(due, rest_due(p, l));
+		waits |= l->rest == REST_LINE || l->rest == REST_PIECE;
+	}
+	if (!waits && p->order.n)
+		due = least(due, order_first(&p->order) + p->o.lateness_ns + 1);
+	if (!waits && deadline != TIME_NONE)
+		due = least(due, deadline + p->o.lateness_ns + 1);
+	return due == INT64_MAX ? TIME_NONE : due;
+}
+
+int64_t pipeline_watermark(const struct pipeline *p)
+{
+	return p->watermark_ns;
 }
 
 void pipeline_finish(struct pipeline *p)
@@ -448,6 +634,238 @@ void pipeline_finish(struct pipeline *p)
 		engine_advance(p->engine, end);
 	engine_finish(p->engine);
 	flush_outputs(p);
+}
+
+/* ---- state ---- */
+
+/* Is it worth keeping though no run asks for it? */
+static bool lane_matters(const struct pipeline *p, const struct lane *l)
+{
+	return l->claimed || l->block.len || order_holds(&p->order, l->number) ||
+	       (l->newest_ns != TIME_NONE && p->watermark_ns != TIME_NONE && l->newest_ns > p->watermark_ns - FORGET_NS);
+}
+
+static void place_save(const struct place *place, struct buffer *out)
+{
+	codec_put_span(out, span_from_string(place->file));
+	codec_put_u64(out, place->generation);
+	codec_put_u64(out, place->line);
+	codec_put_u64(out, place->offset);
+}
+
+static void lane_save(const struct lane *l, struct buffer *out)
+{
+	struct buffer state = BUFFER_INIT;
+
+	codec_put_span(out, span_from_string(l->name));
+	codec_put_u64(out, l->number);
+	codec_put_span(out, span_from_string(l->has_source ? l->source.name : ""));
+	codec_put_i64(out, l->newest_ns);
+	codec_put_u64(out, l->sequence);
+	codec_put_i64(out, l->mtime_ns);
+	place_save(&l->place, out);
+	codec_put_span(out, buffer_span(&l->block));
+	codec_put_i64(out, l->rest_seen_ns);
+	codec_put_u64(out, l->next_start != SIZE_MAX);
+	if (l->next_start != SIZE_MAX) {
+		place_save(&l->next_place, out);
+		codec_put_u64(out, l->next_start);
+		codec_put_u64(out, l->next_lines);
+	}
+	if (l->has_source) {
+		codec_put_u64(out, l->source.format);
+		decoder_save(l->decoder, &state);
+	}
+	codec_put_span(out, buffer_span(&state));
+	buffer_release(&state);
+}
+
+/*
+ *	version · watermark · next lane's number
+ *	n lanes, ascending numbers:
+ *	  name, number, source (empty: not known yet), newest stamp, sequence, mtime of its file
+ *	  place (file, generation, line, offset), bytes not framed yet, since when they stand there so
+ *	  0 | 1 and the place from which on bytes are of the next file, where that is, lines before it
+ *	  [format of the source] decoder's state
+ *	the order (order.c) · the engine (save.c)
+ */
+void pipeline_save(const struct pipeline *p, struct buffer *out)
+{
+	uint64_t n = 0;
+
+	codec_put_u64(out, SAVE_VERSION);
+	codec_put_i64(out, p->watermark_ns);
+	codec_put_u64(out, p->next_number);
+	for (size_t i = 0; i < p->n_lanes; i++)
+		n += lane_matters(p, p->lanes[i]);
+	codec_put_u64(out, n);
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (lane_matters(p, p->lanes[i]))
+			lane_save(p->lanes[i], out);
+	order_save(&p->order, p->o.rules, out);
+	engine_save(p->engine, out);
+}
+
+/* A time that can be reckoned with. */
+static int64_t get_time(struct codec_reader *in)
+{
+	int64_t t = codec_get_i64(in);
+
+	if (t != TIME_NONE && (t < -TIME_LIMIT || t > TIME_LIMIT))
+		in->bad = true;
+	return t;
+}
+
+static void place_load(struct pipeline *p, struct place *place, struct codec_reader *in)
+{
+	struct span file = codec_get_span(in);
+
+	place->file = map_add(&p->names, file, NULL)->key.ptr;
+	uint64_t generation = codec_get_u64(in);
+	place->generation = (uint32_t)generation;
+	place->line = codec_get_u64(in);
+	place->offset = codec_get_u64(in);
+	if (generation > UINT32_MAX || strlen(place->file) != file.len)
+		in->bad = true;
+}
+
+/* Numbers must rise: they are searched for. */
+static struct lane *lane_numbered(struct pipeline *p, const char *name, uint64_t number, uint64_t above)
+{
+	if (number >= p->next_number || (above && number < above))
+		return NULL;
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (p->lanes[i]->number == number)
+			return p->lanes[i];
+	struct lane *l = lane_new(p, name);
+	p->next_number--;
+	l->number = (uint32_t)number;
+	return l;
+}
+
+/* above: the least number that it may have. NULL when damaged. */
+static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint64_t above, struct diag_list *diags)
+{
+	struct span name = codec_get_span(in);
+	uint64_t number = codec_get_u64(in);
+	struct span source = codec_get_span(in);
+	struct lane *l = in->bad ? NULL : lane_numbered(p, map_add(&p->names, name, NULL)->key.ptr, number, above);
+
+	if (!l) {
+		in->bad = true;
+		return NULL;
+	}
+	l->at_end = true;
+	l->newest_ns = get_time(in);
+	l->sequence = codec_get_u64(in);
+	l->mtime_ns = get_time(in);
+	place_load(p, &l->place, in);
+	buffer_append_span(&l->block, codec_get_span(in));
+	l->rest_seen_ns = get_time(in);
+	if (codec_get_u64(in)) {
+		place_load(p, &l->next_place, in);
+		l->next_start = codec_get_u64(in);
+		l->next_lines = codec_get_u64(in);
+		if (l->next_start > l->block.len || l->next_lines > l->next_start)
+			in->bad = true;
+	}
+	uint64_t format = source.len ? codec_get_u64(in) : 0;
+	struct span state = codec_get_span(in);
+	if (in->bad || !source.len)
+		return l;
+	const struct source *s = source_by_name(p->o.rules, map_add(&p->names, source, NULL)->key.ptr);
+	if (!s || (uint64_t)s->format != format) {
+		diag_add(diags, DIAG_WARNING, l->name, 0, 0, "was read as source %s, which the rules no longer define so; what was read of it and not yet used is lost",
+			map_add(&p->names, source, NULL)->key.ptr);
+		buffer_clear(&l->block);
+		l->next_start = SIZE_MAX;
+		return l;
+	}
+	lane_decode(p, l, s);
+	struct codec_reader reader = { state.ptr, state.ptr + state.len, false };
+	if (!decoder_load(l->decoder, &reader) || reader.bad || reader.ptr != reader.end)
+		in->bad = true;
+	return l;
+}
+
+static bool load(struct pipeline *p, struct codec_reader *in, struct diag_list *diags)
+{
+	struct order_stream *streams = NULL;
+	size_t n_streams = 0, cap_streams = 0;
+	uint64_t above = 0;
+
+	if (codec_get_u64(in) != SAVE_VERSION)
+		in->bad = true;
+	p->watermark_ns = get_time(in);
+	uint64_t next_number = codec_get_u64(in);
+	if (next_number > UINT32_MAX / 2)
+		in->bad = true;
+	p->next_number = (uint32_t)next_number;
+	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		const struct lane *l = lane_load(p, in, above, diags);
+		if (!l)
+			break;
+		above = (uint64_t)l->number + 1;
+		if (l->has_source) {
+			ARRAY_GROW(streams, n_streams, cap_streams);
+			streams[n_streams++] = (struct order_stream){ l->number, l->name, &l->source };
+		}
+	}
+	bool ok = !in->bad && order_load(&p->order, in, p->o.rules, streams, n_streams, &p->names) && engine_load(p->engine, in);
+	free(streams);
+	return ok;
+}
+
+bool pipeline_load(struct pipeline *p, struct codec_reader *in, struct diag_list *diags)
+{
+	if (load(p, in, diags))
+		return true;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "the saved state is damaged");
+	return false;
+}
+
+void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct diag_list *diags)
+{
+	struct buffer state = BUFFER_INIT;
+	struct engine_stats counted = *engine_stats(p->engine);
+	uint64_t peak = p->order.peak;
+
+	for (size_t i = p->n_lanes; i-- > 0;)
+		if (!lane_matters(p, p->lanes[i]))
+			lane_drop(p, p->lanes[i]);
+	pipeline_save(p, &state);
+	unbuild(p);
+	build(p, rules);
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		struct lane *l = p->lanes[i];
+		l->old_decoder = l->decoder;
+		l->old_matcher = l->matcher;
+		l->decoder = NULL;
+		l->matcher = NULL;
+		l->has_source = false;
+		buffer_clear(&l->block);
+		l->next_start = SIZE_MAX;
+	}
+	struct codec_reader in = { state.data, state.data + state.len, false };
+	bool ok = load(p, &in, diags);
+	assert(ok);
+	(void)ok;
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		struct lane *l = p->lanes[i];
+		if (l->has_source) {
+			decoder_add_stats(l->decoder, l->old_decoder);
+			matcher_add_stats(l->matcher, l->old_matcher);
+			if (l->claimed)
+				lane_present(p, l);
+		}
+		decoder_free(l->old_decoder);
+		matcher_free(l->old_matcher);
+		l->old_decoder = NULL;
+		l->old_matcher = NULL;
+	}
+	engine_add_stats(p->engine, &counted);
+	p->order.peak = peak;
+	buffer_release(&state);
 }
 
 bool pipeline_closed(const struct pipeline *p)

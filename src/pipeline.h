@@ -5,8 +5,32 @@
  *	lane: bytes ─> decoder ─> matcher ─┼─> order ─> engine ─> outputs
  *	lane: …                            ┘
  *
- * Who brings the bytes (run.c: files, archives, pipes) makes a lane for each log, feeds it, and tells when it has ended or fallen
- * silent. What is handed to the engine, and in which order, depends on the bytes alone.
+ * Who brings the bytes (run.c: files, archives, pipes) makes a lane for each log, feeds it, and tells when it is at its end. What is
+ * handed to the engine, and in which order, depends on the bytes alone.
+ *
+ * Time. One rule makes replay, cron and follow one answer. Input is read in rounds:
+ *
+ *	1. sample the clock: now
+ *	2. read every log to its present end (lane_set_at_end)
+ *	3. pipeline_advance(now): hands on all events in front of the watermark, and runs the deadlines up to it
+ *
+ *	watermark = min(newest stamp of each lane that is not at its end, now) − lateness
+ *
+ * Because the clock is sampled before the logs are read, and records arrive no later than the lateness after their stamps, nothing that
+ * is read later belongs in front of the watermark. What stands at or behind it stays in the order, also over a checkpoint.
+ * What does come later than it may is moved to the watermark, and counted (late).
+ *
+ * The last record of a log that is at its end might go on. It is taken for complete when its stamp + lateness ≤ now: by then all of it has
+ * arrived. A last line without a newline counts only when it carries its own stamp with something behind it; else it waits for its newline, or
+ * for the log's next file. Until then its bytes are kept, and saved.
+ *
+ * now is the clock of a live run; T of `--until T`; TIME_NONE in a replay and where cron says nothing: then only stamps move time, and
+ * when all lanes are at their ends it stands at the newest of them, yet not ahead of the clock.
+ *
+ * A lane whose newest stamp is at or behind now need not be read on in this round: nothing more of it can stand in front of the watermark.
+ *
+ * pipeline_save() and pipeline_load() write and read all of it: a pipeline that was saved and loaded goes on exactly as if it had not
+ * been, but that rules which changed start anew.
  */
 #ifndef TOCSIN_PIPELINE_H
 #define TOCSIN_PIPELINE_H
@@ -25,7 +49,7 @@ struct pipeline_options {
 	void *zone_context;
 	int64_t lateness_ns;
 	int64_t since_ns, until_ns; /* TIME_NONE: no bound */
-	int64_t now_ns;             /* when the run began */
+	int64_t now_ns;             /* the clock; pipeline_set_clock() moves it */
 	size_t record_limit;
 	uint32_t max_keys;
 	/* `tocsin fields`: events go here, and nowhere else. May be NULL. */
@@ -46,8 +70,13 @@ void pipeline_free(struct pipeline *p);
 
 /* --- lanes: one log each --- */
 
-/* name: as shown; also orders logs of one source. Owned by the pipeline. */
+/*
+ * The lane of this name: one that was loaded and not yet asked for, with its source, ready for the bytes behind those it was fed before;
+ * else a new one. name: as shown; also orders logs of one source. Owned by the pipeline.
+ */
 struct lane *pipeline_lane(struct pipeline *p, const char *name);
+/* The lane of this name that is there, whoever asked for it; NULL: none. */
+struct lane *pipeline_find_lane(const struct pipeline *p, const char *name);
 const char *lane_name(const struct lane *l);
 /* NULL until it is set. Bytes may be fed before, and are kept; the caller sees to it that these are few. */
 const struct source *lane_source(const struct lane *l);
@@ -59,34 +88,61 @@ struct span lane_waiting(const struct lane *l);
  * TIME_NONE: unknown, and no arrival in a replay.
  */
 void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation, int64_t mtime_ns, int64_t arrival_ns);
+/* The file that was fed last goes on, under this name: after a load, or a rotation. */
+void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation);
+/* When the bytes that are fed next came; TIME_NONE in a replay. */
+void lane_set_arrival(struct lane *l, int64_t arrival_ns);
 /* Room for at least n bytes, to be filled by the caller, who then tells how many they were. */
 char *lane_room(struct lane *l, size_t n);
 void lane_fed(struct pipeline *p, struct lane *l, size_t n);
 void lane_feed(struct pipeline *p, struct lane *l, struct span bytes);
-/* Nothing comes for the time being: whole lines are taken as they are. */
-void lane_flush(struct pipeline *p, struct lane *l);
 /* Nothing comes any more. */
 void lane_end(struct pipeline *p, struct lane *l);
 /* Thrown away with all it holds. */
 void lane_drop(struct pipeline *p, struct lane *l);
 bool lane_ended(const struct lane *l);
-/* An idle lane is not waited for. */
-void lane_set_idle(struct lane *l, bool idle);
+/* Read to its present end: it is not waited for. Bytes that are fed, and false, undo it. Loaded lanes begin so. */
+void lane_set_at_end(struct lane *l, bool at_end);
 /* Its newest stamp; TIME_NONE: none yet. */
 int64_t lane_newest(const struct lane *l);
 
 /* --- time --- */
 
-/* Hands on all that nothing can come in front of any more, and writes what follows. */
-void pipeline_advance(struct pipeline *p);
-/* Hands on everything that is held back: all lanes are silent. */
-void pipeline_catch_up(struct pipeline *p);
-/* The end: everything is handed on, time runs to the last stamp, or to until_ns. */
+/* The clock, before a round of reading: stamps far ahead of it are not believed. */
+void pipeline_set_clock(struct pipeline *p, int64_t now_ns);
+/*
+ * The end of a round, or the middle of one: hands on what stands in front of the watermark, lets time pass up to it, and writes what
+ * follows. now_ns: sampled before the round; TIME_NONE: stamps alone move time.
+ */
+void pipeline_advance(struct pipeline *p, int64_t now_ns);
+/* What the clock must show for pipeline_advance() to find something to do though nothing is fed; TIME_NONE: never. */
+int64_t pipeline_next_due(const struct pipeline *p);
+/* Up to where input was taken as complete; TIME_NONE: nothing yet. */
+int64_t pipeline_watermark(const struct pipeline *p);
+/* The end of a run that does not go on (no checkpoint): everything is handed on, time runs to the last stamp, or to until_ns. */
 void pipeline_finish(struct pipeline *p);
 /* Output cannot be written any more: stop. */
 bool pipeline_closed(const struct pipeline *p);
 /* Something went wrong with an output or a log: exit status 2. */
 bool pipeline_failed(const struct pipeline *p);
+
+/* --- state --- */
+
+/* Everything but options, rules and counters of this run. Outputs must have been flushed. */
+void pipeline_save(const struct pipeline *p, struct buffer *out);
+/*
+ * Into a fresh pipeline, before its first lane. False with a diagnostic when damaged; the pipeline is to be freed then. Warnings tell of
+ * what had to be left out: logs whose source the rules no longer define.
+ */
+bool pipeline_load(struct pipeline *p, struct codec_reader *in, struct diag_list *diags);
+/*
+ * Goes on with other rules: state of rules that are the same is kept, that of others dropped. Counters and lanes stay where they are; one whose
+ * source is no longer defined has none (lane_source). The old rules can be freed then; who else has pointers into them (emit_options.fields)
+ * sets them anew. Warnings as of pipeline_load().
+ */
+void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct diag_list *diags);
+/* A source by name: the rules' own first, then the built-in ones; NULL when unknown. */
+const struct source *source_by_name(const struct ruleset *rs, const char *name);
 
 /* --- what happened --- */
 

@@ -57,18 +57,11 @@ static int64_t clock_ns(void)
 	return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
 }
 
-const struct source *source_by_name(const struct ruleset *rs, const char *name)
+static int64_t wall_ns(void)
 {
-	size_t n;
-	const struct source *built_in = builtin_sources(&n);
-
-	for (size_t i = 0; i < rs->n_sources; i++)
-		if (!strcmp(rs->sources[i]->name, name))
-			return rs->sources[i];
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(built_in[i].name, name))
-			return &built_in[i];
-	return NULL;
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
 }
 
 static bool from_stdin(const struct feed *f)
@@ -288,6 +281,7 @@ static void pipe_wait(struct run *r, struct feed *f)
 	int64_t ms = r->o->lateness_ns / 1000000;
 
 	for (bool idle = false;; idle = true) {
+		int64_t now_ns = wall_ns();
 		int n = poll(&fd, 1, idle ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -295,8 +289,11 @@ static void pipe_wait(struct run *r, struct feed *f)
 			return;
 		f->settled = true;
 		for (size_t i = 0; i < f->n_branches; i++)
-			lane_flush(r->pipeline, f->branches[i].lane);
-		pipeline_catch_up(r->pipeline);
+			lane_set_at_end(f->branches[i].lane, true);
+		/* The clock says something of a log only where its stamps keep up with it: not of an old one that is slow to come. */
+		bool current = feed_newest(f) > now_ns - FUTURE_LIMIT_NS;
+		pipeline_set_clock(r->pipeline, now_ns);
+		pipeline_advance(r->pipeline, current ? now_ns : TIME_NONE);
 	}
 }
 
@@ -306,7 +303,7 @@ static void pipe_mark_idle(struct run *r, struct feed *f)
 	int64_t now = clock_ns();
 
 	for (size_t i = 0; f->is_live && f->n_branches > 1 && i < f->n_branches; i++)
-		lane_set_idle(f->branches[i].lane, now - f->branches[i].heard_ns > r->o->lateness_ns);
+		lane_set_at_end(f->branches[i].lane, now - f->branches[i].heard_ns > r->o->lateness_ns);
 }
 
 /*
@@ -382,7 +379,7 @@ bool run_read(struct run *r)
 		feed_step(r, f);
 		pipe_mark_idle(r, f);
 		if (!more_logs_may_follow(r))
-			pipeline_advance(p);
+			pipeline_advance(p, TIME_NONE);
 		report_progress(r);
 	}
 	if (!pipeline_closed(p))

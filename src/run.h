@@ -19,9 +19,6 @@ struct run_options {
 	void *progress_context;
 };
 
-/* A source by name: the rules' own first, then the built-in ones; NULL when unknown. */
-const struct source *source_by_name(const struct ruleset *rs, const char *name);
-
 struct run;
 
 /* All of these outlive the run. */

@@ -402,6 +402,25 @@ const struct engine_stats *engine_stats(const struct engine *en)
 	return &en->stats;
 }
 
+void engine_add_stats(struct engine *en, const struct engine_stats *from)
+{
+	struct engine_stats *s = &en->stats;
+
+	s->events += from->events;
+	s->late += from->late;
+	s->missing_key += from->missing_key;
+	s->evicted += from->evicted;
+	s->window_cut += from->window_cut;
+	s->opened += from->opened;
+	s->updated += from->updated;
+	s->resolved += from->resolved;
+	s->inhibited += from->inhibited;
+	s->undetermined += from->undetermined;
+	s->commands_refused += from->commands_refused;
+	if (from->keys_peak > s->keys_peak)
+		s->keys_peak = from->keys_peak;
+}
+
 uint64_t engine_open_incidents(const struct engine *en)
 {
 	return en->n_open;

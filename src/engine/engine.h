@@ -61,6 +61,8 @@ int64_t engine_now(const struct engine *en);
 bool engine_observes(const struct engine *en, const struct source *s);
 
 const struct engine_stats *engine_stats(const struct engine *en);
+/* Counts on from another engine's; keys are its own. */
+void engine_add_stats(struct engine *en, const struct engine_stats *from);
 uint64_t engine_open_incidents(const struct engine *en);
 
 void engine_save(const struct engine *en, struct buffer *out);

@@ -5,7 +5,7 @@ tocsin_lib += \
 	src/engine/incident.c src/engine/incident.h \
 	src/engine/kept.c src/engine/kept.h \
 	src/engine/near.c src/engine/near.h \
-	src/engine/order.c src/engine/order.h \
+	src/engine/order.c src/engine/order.h src/engine/places.h \
 	src/engine/save.c \
 	src/engine/state.h \
 	src/engine/strings.c src/engine/strings.h \

@@ -9,7 +9,8 @@
 #ifndef TOCSIN_ENGINE_ORDER_H
 #define TOCSIN_ENGINE_ORDER_H
 
-#include "record/event.h"
+#include "base/codec.h"
+#include "rule/ruleset.h"
 
 struct held_event;
 struct order {
@@ -31,5 +32,23 @@ int64_t order_first(const struct order *o);
  * and n_matched point to what it matched.
  */
 int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched, size_t *ret_n_matched);
+
+/* Is an event of this stream held? */
+bool order_holds(const struct order *o, uint32_t stream);
+
+/* Where held events come from. */
+struct order_stream {
+	uint32_t number;         /* origin.stream of its events */
+	const char *name;        /* as given to order_push() */
+	const struct source *source;
+};
+
+void order_save(const struct order *o, const struct ruleset *rules, struct buffer *out);
+/*
+ * Into an empty one. Rules are found again by name and digest: what events matched of others is dropped, and the event where nothing
+ * is left of it that any rule wants. So are events of streams that are not in the list (ascending numbers). names: where file names are to live. False when damaged.
+ */
+bool order_load(struct order *o, struct codec_reader *in, const struct ruleset *rules, const struct order_stream *streams, size_t n_streams,
+		struct map *names);
 
 #endif

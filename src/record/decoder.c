@@ -139,6 +139,18 @@ int64_t decoder_newest(const struct decoder *d)
 	return d->newest_ns;
 }
 
+void decoder_add_stats(struct decoder *d, const struct decoder *from)
+{
+	d->stats.bytes += from->stats.bytes;
+	d->stats.lines += from->stats.lines;
+	d->stats.records += from->stats.records;
+	d->stats.cut += from->stats.cut;
+	d->stats.parsed += from->stats.parsed;
+	d->stats.unparsed += from->stats.unparsed;
+	d->stats.nul_bytes += from->stats.nul_bytes;
+	buffer_append_span(&d->stats.unparsed_sample, buffer_span(&from->stats.unparsed_sample));
+}
+
 const struct decoder_stats *decoder_stats(const struct decoder *d)
 {
 	return &d->stats;
@@ -394,6 +406,31 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
 	f->record_line = 0;
 	f->line -= lines;
 	return used;
+}
+
+/*
+ * A stamp with nothing behind it may have been cut (2026-02-17T08:44:02, and its zone follows), so it is asked for again
+ * without the last byte. To be asked twice about a line does the formats no harm.
+ */
+enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns)
+{
+	struct frame *f = &d->frame;
+	int64_t again_ns = TIME_NONE;
+
+	*ret_ns = f->open ? f->time_ns : TIME_NONE;
+	if (rest.len < f->scanned || f->scanned == 0) /* not looked at yet */
+		return rest.len ? REST_PIECE : REST_NOTHING;
+	if (f->line_start == rest.len)
+		return f->open ? REST_RECORD : REST_NOTHING;
+	struct span line = span_from(rest, f->line_start);
+	if (line.len > d->record_limit)
+		line.len = d->record_limit;
+	if (d->skip == SKIP_LINE || line.len < 2 || !d->ops->begins(&d->context, line, ret_ns) || *ret_ns == TIME_NONE ||
+	    !d->ops->begins(&d->context, span_of(line.ptr, line.len - 1), &again_ns) || again_ns != *ret_ns) {
+		*ret_ns = f->open ? f->time_ns : TIME_NONE;
+		return REST_PIECE;
+	}
+	return REST_LINE;
 }
 
 /* The record's time as text. Most records are of the same minute as the one before. */

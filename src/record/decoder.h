@@ -83,9 +83,20 @@ enum parse_result {
  */
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
 
+enum decoder_rest {
+	REST_NOTHING, /* everything was given */
+	REST_RECORD,  /* a record that may go on: *ret_ns is its time */
+	REST_LINE,    /* a line without its newline that carries a stamp: *ret_ns */
+	REST_PIECE,   /* a line without its newline; what it is cannot be said */
+};
+/* What is left of the block after decoder_frame(): its rest is given again, and looked at. */
+enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns);
+
 /* The newest time of the records given so far; TIME_NONE before the first. */
 int64_t decoder_newest(const struct decoder *d);
 const struct decoder_stats *decoder_stats(const struct decoder *d);
+/* Counts on from another one's. */
+void decoder_add_stats(struct decoder *d, const struct decoder *from);
 
 /* What must be known to go on behind the bytes that the last decoder_frame() used up. Statistics are not saved. */
 void decoder_save(const struct decoder *d, struct buffer *out);
