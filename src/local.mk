@@ -8,5 +8,10 @@ tocsin_SOURCES += \
 	src/options.c src/options.h \
 	src/run.c src/run.h \
 	src/verb_check.c \
+	src/test_run.c src/test_run.h \
 	src/verb_rules.c \
-	src/verb_run.c
+	src/verb_run.c \
+	src/verb_test.c
+
+# In the library, for its fuzz target.
+tocsin_lib += src/test_file.c src/test_file.h src/test_input.c src/test_parse.h

@@ -42,6 +42,9 @@ int main(int argc, char **argv)
 		case VERB_CHECK:
 			status = verb_check(&o);
 			break;
+		case VERB_TEST:
+			status = verb_test(&o);
+			break;
 		case VERB_RULES:
 			status = verb_rules(&o);
 			break;

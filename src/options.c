@@ -28,6 +28,8 @@ enum option_id {
 	OPT_COLOR,
 	OPT_MAX_KEYS,
 	OPT_MAX_RECORD,
+	OPT_TAP,
+	OPT_JUNIT,
 };
 
 struct option_row {
@@ -40,7 +42,7 @@ struct option_row {
 
 #define V(v) (1u << (v))
 #define READING (V(VERB_RUN) | V(VERB_FIELDS))
-#define ALL (READING | V(VERB_CHECK) | V(VERB_RULES) | V(VERB_COMPLETION))
+#define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_COMPLETION))
 
 static const struct option_row table[] = {
 	{ OPT_RULES, "rules", "PATH", "rules; repeatable; `default`: installed ones", "<path>",
@@ -56,6 +58,8 @@ static const struct option_row table[] = {
 	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, READING },
 	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) },
 	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1 MiB)", NULL, READING },
+	{ OPT_TAP, "tap", NULL, "results as TAP", NULL, V(VERB_TEST) },
+	{ OPT_JUNIT, "junit", "FILE", "results as JUnit XML, too", "<path>", V(VERB_TEST) },
 	{ OPT_COLOR, "color", "WHEN", "auto, always, never", "auto always never", ALL },
 	{ OPT_QUIET, "quiet", NULL, "no progress, no notices", NULL, READING },
 	{ OPT_HELP, "help", NULL, "this text", NULL, ALL },
@@ -69,6 +73,7 @@ struct verb_row {
 static const struct verb_row verbs[VERB_COUNT] = {
 	[VERB_RUN] = { "run", "[INPUT...]", "read logs, tell incidents (the default)" },
 	[VERB_CHECK] = { "check", "[RULES...]", "validate rule files" },
+	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules" },
 	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
 	[VERB_RULES] = { "rules", "", "list the loaded rules" },
 	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
@@ -206,6 +211,12 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_MAX_RECORD:
 		if (!parse_number(value, 256, UINT64_C(1) << 28, &o->max_record))
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-record %s: must be a number from 256 to 268435456", value);
+		break;
+	case OPT_TAP:
+		o->tap = true;
+		break;
+	case OPT_JUNIT:
+		o->junit = value;
 		break;
 	case OPT_QUIET:
 		o->quiet = true;

@@ -9,10 +9,10 @@
 #include "emit/emitter.h"
 
 #define EXIT_RAN 0
-#define EXIT_INCIDENT 1 /* --exit-code: an incident opened; check, diff: findings */
+#define EXIT_INCIDENT 1 /* --exit-code: an incident opened; test: one failed; diff: findings */
 #define EXIT_TROUBLE 2
 
-enum verb { VERB_RUN, VERB_CHECK, VERB_FIELDS, VERB_RULES, VERB_COMPLETION };
+enum verb { VERB_RUN, VERB_CHECK, VERB_TEST, VERB_FIELDS, VERB_RULES, VERB_COMPLETION };
 #define VERB_COUNT (VERB_COMPLETION + 1)
 const char *verb_name(enum verb v);
 
@@ -40,6 +40,8 @@ struct options {
 	int64_t lateness_ns;
 	const char *since, *until;
 	bool exit_code, stats, quiet, help, version;
+	bool tap;                /* test */
+	const char *junit;       /* test; NULL: none */
 	enum when colour;
 	uint64_t max_keys, max_record;
 	char **words;            /* what is left: inputs, rule files */
