@@ -3,8 +3,8 @@
  *
  * Invariant: when a set is known, every raw record (not flagged RECORD_ESCAPED) whose event the expression holds for has one of its
  * texts in it, ASCII case aside. So everything here errs on the side of "nothing is known", and a text is cut where the
- * raw record and the parsed value may differ: at CR, newline, ESC and NUL (stripped, or between joined lines) and at
- * U+FFFD (put in for what is not UTF-8).
+ * raw record and the parsed value may differ: at control characters (stripped, between joined lines, or escaped), quotes and
+ * backslashes (escaped) and at U+FFFD (put in for what is not UTF-8).
  *
  * The regex reader understands sequences, groups, alternations, quantifiers, simple escapes and one-byte classes. Things
  * that match something unknown end a literal; things that change the meaning of what stands elsewhere (verbs, conditions,
@@ -81,22 +81,25 @@ static double field_cost(field_id f)
 	}
 }
 
-/* Bytes at p that may not stand in the record as they stand in the value; 0: it is safe. */
-static size_t cut_len(const char *p, size_t len)
+/*
+ * Bytes at p that may not stand in the record as they stand in the value, but as an escape or not at all; 0: it is safe. verbatim: the
+ * value is the record, whose escapes nobody resolves.
+ */
+static size_t cut_len(const char *p, size_t len, bool verbatim)
 {
-	if (*p == '\n' || *p == '\r' || *p == '\0' || *p == '\x1b')
+	if (*p == '\n' || *p == '\r' || *p == '\0' || *p == '\x1b' || (!verbatim && ((unsigned char)*p < 0x20 || *p == '"' || *p == '\\')))
 		return 1;
 	return len >= 3 && memcmp(p, "\xef\xbf\xbd", 3) == 0 ? 3 : 0;
 }
 
 /* Which part of a text that must stand in the value stands in the record for certain: its longest uncut run. */
-static struct span longest_run(struct span text)
+static struct span longest_run(struct span text, bool verbatim)
 {
 	struct span best = { text.ptr, 0 };
 	size_t start = 0, i = 0;
 
 	for (;;) {
-		size_t cut = i < text.len ? cut_len(text.ptr + i, text.len - i) : 0;
+		size_t cut = i < text.len ? cut_len(text.ptr + i, text.len - i, verbatim) : 0;
 
 		if (i < text.len && !cut) {
 			i++;
@@ -118,7 +121,7 @@ static struct span longest_run(struct span text)
 static struct span literal_of_text(struct span text, const struct literal_field *f, bool whole, struct arena *a, double *ret_cost)
 {
 	struct buffer out = BUFFER_INIT;
-	struct span run = longest_run(text), result = { "", 0 };
+	struct span run = longest_run(text, f->field == FIELD_RAW), result = { "", 0 };
 
 	if (run.len != text.len)
 		whole = false;
@@ -132,7 +135,7 @@ static struct span literal_of_text(struct span text, const struct literal_field 
 	else if (f->field == FIELD_TIME || f->field == FIELD_SOURCE || f->field == FIELD_FILE || f->field == FIELD_LINE)
 		return result; /* may come from elsewhere than the record */
 	else if (format_literal(f->format, f->field, f->name, run, whole, &out))
-		result = arena_dup_span(a, longest_run(buffer_span(&out)));
+		result = arena_dup_span(a, longest_run(buffer_span(&out), false));
 	buffer_release(&out);
 	if (result.len > PREFILTER_LITERAL_MAX)
 		result.len = PREFILTER_LITERAL_MAX;

@@ -35,8 +35,9 @@ enum skip {
 	SKIP_RECORD, /* lines that do not begin a record */
 };
 
-#define SPECIAL_ESCAPED 1 /* a backslash or ESC */
+#define SPECIAL_ESC 1
 #define SPECIAL_NUL 2
+#define SPECIAL_BACKSLASH 4
 
 /* Positions are relative to the block; line numbers too. */
 struct frame {
@@ -206,15 +207,46 @@ static uint8_t classify(const char *p, uint64_t mask)
 {
 	uint8_t kinds = 0;
 
-	for (; mask; mask &= mask - 1)
-		kinds |= p[__builtin_ctzll(mask)] == '\0' ? SPECIAL_NUL : SPECIAL_ESCAPED;
+	for (; mask; mask &= mask - 1) {
+		char c = p[__builtin_ctzll(mask)];
+
+		kinds |= c == '\\' ? SPECIAL_BACKSLASH : c == ESC ? SPECIAL_ESC : SPECIAL_NUL;
+	}
 	return kinds;
 }
 
 static uint8_t classify_span(const char *p, size_t len)
 {
-	return (memchr(p, '\\', len) || memchr(p, ESC, len) ? SPECIAL_ESCAPED : 0) |
+	return (memchr(p, '\\', len) ? SPECIAL_BACKSLASH : 0) | (memchr(p, ESC, len) ? SPECIAL_ESC : 0) |
 	       (memchr(p, '\0', len) ? SPECIAL_NUL : 0);
+}
+
+/*
+ * Do all escapes in it stand for what no literal holds (literals.c cuts them there): a quote, a backslash, a control character?
+ * Then all else stands in it verbatim. Where formats resolve escapes at all, what they resolve begins behind a quote that is not
+ * escaped, so that pairs counted from the record's first backslash are the parser's pairs.
+ */
+static bool escapes_are_plain(const char *p, size_t len)
+{
+	const char *end = p + len;
+
+	while ((p = memchr(p, '\\', (size_t)(end - p)))) {
+		if (end - p < 2)
+			return false;
+		switch (p[1]) {
+		case '"': case '\\': case 'n': case 't': case 'r': case 'b': case 'f': case 'v': case 'a':
+			break;
+		default:
+			return false;
+		}
+		p += 2;
+	}
+	return true;
+}
+
+static uint8_t escaped_flag(uint8_t special, const char *p, size_t len)
+{
+	return (special & SPECIAL_ESC) || ((special & SPECIAL_BACKSLASH) && !escapes_are_plain(p, len)) ? RECORD_ESCAPED : 0;
 }
 
 /* What is kept of a record that is too long. */
@@ -228,7 +260,7 @@ static __attribute__((noinline)) void cut_record(struct decoder *d, const char *
 	r->lines = 1;
 	for (size_t i = 0; (newline = memchr(p + i, '\n', len - i)); i = (size_t)(newline - p) + 1)
 		r->lines++;
-	r->flags = (uint8_t)((r->flags & RECORD_STAMPED) | RECORD_CUT | (special & SPECIAL_ESCAPED ? RECORD_ESCAPED : 0));
+	r->flags = (uint8_t)((r->flags & RECORD_STAMPED) | RECORD_CUT | escaped_flag(special, p, len));
 	if (special & SPECIAL_NUL)
 		d->stats.nul_bytes++;
 	d->stats.cut++;
@@ -254,8 +286,7 @@ static inline __attribute__((always_inline)) void close_record(struct decoder *d
 	if (__builtin_expect(len > d->record_limit, 0)) {
 		cut_record(d, block, r);
 	} else if (__builtin_expect(f->special, 0)) {
-		if (f->special & SPECIAL_ESCAPED)
-			r->flags |= RECORD_ESCAPED;
+		r->flags |= escaped_flag(f->special, block + f->start, len);
 		if (f->special & SPECIAL_NUL)
 			d->stats.nul_bytes++;
 	}

@@ -19,7 +19,7 @@
 enum record_flags {
 	RECORD_CUT = 1,       /* longer than the limit: its tail was thrown away */
 	RECORD_STAMPED = 2,   /* it carries its own stamp (else: that of the record before it) */
-	RECORD_ESCAPED = 4,   /* holds a backslash or ESC: what is matched may not stand in it verbatim, so the prefilter cannot exclude it */
+	RECORD_ESCAPED = 4,   /* holds ESC, or a backslash that may stand for anything (\\u0041): what is matched may not stand in it verbatim, so the prefilter cannot exclude it */
 };
 
 struct record {
@@ -106,7 +106,8 @@ bool decoder_load(struct decoder *d, struct codec_reader *in);
 /*
  * For the prefilter: bytes that every raw record of this format whose `field` equals (whole) or contains the text must
  * hold, e.g. town type=kill → "[kill] ". Appends them to out and returns true; false when nothing can be said (derived
- * or normalised fields). Records flagged RECORD_ESCAPED are exempt from the promise. Letters' case is as in text.
+ * or normalised fields). Records flagged RECORD_ESCAPED are exempt from the promise, and so is text with quotes, backslashes or
+ * control characters, for which an escape may stand in any record. Letters' case is as in text.
  */
 bool format_literal(enum format f, field_id field, struct span field_name, struct span text, bool whole, struct buffer *out);
 

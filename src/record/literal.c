@@ -3,8 +3,9 @@
  * prefilter. The promise may be too weak, never too strong: a field is named here only when its parser
  * takes it from the record unchanged (or the record has a backslash, or ESC, and says so by RECORD_ESCAPED).
  *
- * Not promised, ever: text with a newline or CR (the parser removes CRs), the empty text, and a whole value that is a number
- * (4 also equals 4.0 and 0x4).
+ * Not promised, ever: text with a newline or CR (the parser removes CRs), the empty text, a whole value that is a number
+ * (4 also equals 4.0 and 0x4), and, but in the record itself, text with quotes, backslashes or control characters: an escape may
+ * stand for them.
  */
 #include "record/decoder.h"
 #include "record/literal.h"
@@ -33,10 +34,20 @@ static bool is_derived(field_id f)
 	}
 }
 
+static bool may_be_escaped(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == '"' || text.ptr[i] == '\\')
+			return true;
+	return false;
+}
+
 bool format_literal(enum format f, field_id field, struct span field_name, struct span text, bool whole, struct buffer *out)
 {
 	double number;
 
+	if (field != FIELD_RAW && may_be_escaped(text))
+		return false;
 	if (text.len == 0 || memchr(text.ptr, '\n', text.len) || memchr(text.ptr, '\r', text.len) || is_derived(field) ||
 	    (whole && span_to_number(text, &number)))
 		return false;
