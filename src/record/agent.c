@@ -18,16 +18,15 @@
 
 #include <strings.h>
 
-static bool equals(struct span s, const char *word)
+/* In any case. Nearly all that are as long are the word as it stands. */
+static inline bool equals(struct span s, struct span word)
 {
-	return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+	return s.len == word.len && (memcmp(s.ptr, word.ptr, word.len) == 0 || strncasecmp(s.ptr, word.ptr, word.len) == 0);
 }
 
-static struct span drop_prefix(struct span s, const char *prefix)
+static inline struct span drop_prefix(struct span s, struct span prefix)
 {
-	size_t n = strlen(prefix);
-
-	return s.len > n && memcmp(s.ptr, prefix, n) == 0 ? span_from(s, n) : s;
+	return s.len > prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0 ? span_from(s, prefix.len) : s;
 }
 
 /* The text before the next "/", which *rest is moved behind. */
@@ -53,14 +52,14 @@ static struct span join(struct arena *arena, struct span first, struct span seco
 
 static struct span town_role(struct span s)
 {
-	static const struct span roles[] = { { "mayor", 5 }, { "deacon", 6 }, { "boot", 4 } };
-
-	s = drop_prefix(drop_prefix(s, "hq-"), "gt-");
-	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-		if (equals(s, roles[i].ptr))
-			return roles[i];
-	}
-	return SPAN("");
+	if (s.len > 12)
+		return SPAN(""); /* longer than hq-gt-deacon */
+	s = drop_prefix(drop_prefix(s, SPAN("hq-")), SPAN("gt-"));
+	if (equals(s, SPAN("mayor")))
+		return SPAN("mayor");
+	if (equals(s, SPAN("deacon")))
+		return SPAN("deacon");
+	return equals(s, SPAN("boot")) ? SPAN("boot") : SPAN("");
 }
 
 static struct agent of_town(struct span role)
@@ -107,7 +106,7 @@ struct agent agent_parse(struct span text, struct arena *arena)
 
 		if (role.len > 0)
 			return of_town(role);
-		if (equals(text, "deacon-boot"))
+		if (equals(text, SPAN("deacon-boot")))
 			return of_town(SPAN("boot"));
 		if (text.len > 7 && span_starts_with(text, SPAN("hq-dog-")))
 			return of_dog(span_from(text, 7), arena);
@@ -121,19 +120,19 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	third = take_segment(&rest);
 	if (first.len == 0 || second.len == 0)
 		return a; /* a path, or nonsense */
-	if (rest.len == 0 && equals(town_role(first), "deacon")) {
-		if (third.len == 0 && equals(second, "boot"))
+	if (rest.len == 0 && equals(town_role(first), SPAN("deacon"))) {
+		if (third.len == 0 && equals(second, SPAN("boot")))
 			return of_town(SPAN("boot"));
-		if (third.len > 0 && equals(second, "dogs"))
+		if (third.len > 0 && equals(second, SPAN("dogs")))
 			return of_dog(third, arena);
 	}
-	if (equals(first, "dog") && third.len == 0)
+	if (equals(first, SPAN("dog")) && third.len == 0)
 		return (struct agent){ .normal = text, .rig = SPAN(""), .role = SPAN("dog"), .name = second };
 	a.rig = first;
 	if (third.len > 0 && rest.len == 0) {
-		if (equals(second, "polecats") || equals(second, "polecat"))
+		if (equals(second, SPAN("polecats")) || equals(second, SPAN("polecat")))
 			a.role = SPAN("polecat");
-		else if (equals(second, "crew"))
+		else if (equals(second, SPAN("crew")))
 			a.role = SPAN("crew");
 		if (a.role.len > 0) {
 			a.normal = join(arena, first, third);
@@ -143,9 +142,9 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	}
 	if (third.len == 0) {
 		a.name = second;
-		if (equals(second, "witness"))
+		if (equals(second, SPAN("witness")))
 			a.role = SPAN("witness");
-		else if (equals(second, "refinery"))
+		else if (equals(second, SPAN("refinery")))
 			a.role = SPAN("refinery");
 		return a;
 	}

@@ -22,6 +22,10 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAVE_AVX2_SCAN 1
+#include <immintrin.h>
+#endif
 
 #define BLOCK_LIMIT ((size_t)1 << 30)
 #define SAMPLE_LIMIT 1024
@@ -157,50 +161,90 @@ const struct decoder_stats *decoder_stats(const struct decoder *d)
 	return &d->stats;
 }
 
-#ifdef __SSE2__
-static inline __attribute__((always_inline)) uint64_t mask64(__m128i a, __m128i b, __m128i c, __m128i d)
-{
-	return (uint64_t)(unsigned)_mm_movemask_epi8(a) | (uint64_t)(unsigned)_mm_movemask_epi8(b) << 16 |
-	       (uint64_t)(unsigned)_mm_movemask_epi8(c) << 32 | (uint64_t)(unsigned)_mm_movemask_epi8(d) << 48;
-}
-
-static inline __attribute__((always_inline)) __m128i special16(__m128i v)
-{
-	return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')), _mm_cmpeq_epi8(v, _mm_set1_epi8(ESC))),
-			    _mm_cmpeq_epi8(v, _mm_setzero_si128()));
-}
+/* A stretch of the block: for each of its 64 bytes a bit, set where they are newlines, and where they are backslash, ESC or NUL. */
+#define STRETCH_BYTES 4096
+struct stretch {
+	uint64_t newlines[STRETCH_BYTES / 64], special[STRETCH_BYTES / 64];
+};
 
 /*
- * Newlines among the 64 bytes at p as a bit mask; *ret_special: those that are backslash, ESC or NUL. All 64 are readable.
+ * The four characters differ in their low nibbles, so that one look-up in this table by nibble and one comparison find them all. (Elsewhere it
+ * holds a 0, which is no character of that nibble.)
  */
-static inline __attribute__((always_inline)) uint64_t scan64(const char *p, uint64_t *ret_special)
-{
-	const __m128i newline = _mm_set1_epi8('\n');
-	__m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
-	__m128i c = _mm_loadu_si128((const __m128i *)(const void *)(p + 32));
-	__m128i d = _mm_loadu_si128((const __m128i *)(const void *)(p + 48));
-	__m128i sa = special16(a), sb = special16(b), sc = special16(c), sd = special16(d);
+static const char wanted_by_nibble[32] = { [10] = '\n', [11] = ESC, [12] = '\\', [16 + 10] = '\n', [16 + 11] = ESC, [16 + 12] = '\\' };
 
-	*ret_special = 0;
-	if (__builtin_expect(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(sa, sb), _mm_or_si128(sc, sd))) != 0, 0))
-		*ret_special = mask64(sa, sb, sc, sd);
-	return mask64(_mm_cmpeq_epi8(a, newline), _mm_cmpeq_epi8(b, newline), _mm_cmpeq_epi8(c, newline),
-		      _mm_cmpeq_epi8(d, newline));
-}
-#else
-static inline uint64_t scan64(const char *p, uint64_t *ret_special)
+#ifdef HAVE_AVX2_SCAN
+__attribute__((target("avx2"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
 {
-	uint64_t newlines = 0, special = 0;
+	const __m256i newline = _mm256_set1_epi8('\n'), table = _mm256_loadu_si256((const __m256i *)(const void *)wanted_by_nibble);
 
-	for (int i = 0; i < 64; i++) {
-		newlines |= (uint64_t)(p[i] == '\n') << i;
-		special |= (uint64_t)(p[i] == '\\' || p[i] == ESC || p[i] == '\0') << i;
+	for (size_t at = 0; at < len; at += 64) {
+		__m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(p + at));
+		__m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + at + 32));
+		uint64_t n = (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, newline)) |
+			     (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, newline)) << 32;
+		uint64_t all = (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, a), a)) |
+			       (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, b), b)) << 32;
+
+		s->newlines[at / 64] = n;
+		s->special[at / 64] = all ^ n;
 	}
-	*ret_special = special;
-	return newlines;
 }
 #endif
+
+#ifdef __SSE2__
+static inline uint64_t mask64(const __m128i v[4], __m128i c)
+{
+	uint64_t mask = 0;
+
+	for (int i = 0; i < 4; i++)
+		mask |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v[i], c)) << 16 * i;
+	return mask;
+}
+
+static void stretch_scan(struct stretch *s, const char *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += 64) {
+		__m128i v[4];
+
+		for (int i = 0; i < 4; i++)
+			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + at + 16 * i));
+		s->newlines[at / 64] = mask64(v, _mm_set1_epi8('\n'));
+		s->special[at / 64] = mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128());
+	}
+}
+#else
+static void stretch_scan(struct stretch *s, const char *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += 64) {
+		uint64_t newlines = 0, special = 0;
+
+		for (int i = 0; i < 64; i++) {
+			newlines |= (uint64_t)(p[at + i] == '\n') << i;
+			special |= (uint64_t)(p[at + i] != '\n' && p[at + i] == wanted_by_nibble[p[at + i] & 15]) << i;
+		}
+		s->newlines[at / 64] = newlines;
+		s->special[at / 64] = special;
+	}
+}
+#endif
+
+/* Looks through len bytes at p, at most STRETCH_BYTES; 64 readable bytes behind them are required. */
+static void stretch_fill(struct stretch *s, const char *p, size_t len)
+{
+#ifdef HAVE_AVX2_SCAN
+	if (__builtin_cpu_supports("avx2"))
+		stretch_scan_avx2(s, p, len);
+	else
+#endif
+		stretch_scan(s, p, len);
+	if (len % 64) {
+		uint64_t mask = (UINT64_C(1) << len % 64) - 1;
+
+		s->newlines[len / 64] &= mask;
+		s->special[len / 64] &= mask;
+	}
+}
 
 /* Which SPECIAL_* the bytes of `mask` at p are. */
 static uint8_t classify(const char *p, uint64_t mask)
@@ -315,6 +359,12 @@ static inline void open_record(struct decoder *d, int64_t stamp_ns)
 	f->time_ns = c->previous_ns;
 }
 
+/* The cache's part of begins(), see format_ops.stamp_first. */
+static inline bool begins_cached(struct decoder *d, const char *line, size_t len, int64_t *ret_time)
+{
+	return d->ops->stamp_first && len > STAMP_LENGTH && line[STAMP_LENGTH] == ' ' && stamp_cached(&d->context.stamps, line, ret_time);
+}
+
 /*
  * A line ends before `end`: in its newline, in the last byte of the stream, or it is longer than any record may be (whole
  * is false then). The line counts itself only when it is whole.
@@ -336,7 +386,8 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
 	}
 	if (__builtin_expect(len > d->record_limit, 0))
 		len = d->record_limit;
-	begins = d->ops->begins(&d->context, span_of(block + f->line_start, len), &stamp_ns) || single ||
+	begins = begins_cached(d, block + f->line_start, len, &stamp_ns) ||
+		 d->ops->begins(&d->context, span_of(block + f->line_start, len), &stamp_ns) || single ||
 		 (!f->open && d->skip != SKIP_RECORD);
 	if (begins) {
 		if (!single && f->open)
@@ -359,37 +410,107 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
 	}
 }
 
+/*
+ * Of most logs nearly every line begins a record with a stamp of the same day as the one before it, holds nothing special and is short. These are
+ * done here, each as end_line() would, with what they need in registers, from the 64 bytes with number `i` of the stretch at `block + at` on.
+ * Where this ends, what is left to do of that word of newlines is for end_line(); returns its number, or n.
+ */
+static inline size_t end_plain_lines(struct decoder *d, const char *block, size_t at, struct stretch *s, size_t i, size_t n,
+				     struct record_list *list)
+{
+	struct frame f = d->frame;
+	struct format_context *c = &d->context;
+	int64_t newest_ns = d->newest_ns, previous_ns = c->previous_ns;
+	bool previous_is_stamp = c->previous_is_stamp;
+	struct record *r = list->items + list->n;
+	size_t limit = d->record_limit;
+
+	if (!f.open || f.special || f.line_special)
+		return i;
+	for (; i < n && !s->special[i]; i++) {
+		while (s->newlines[i]) {
+			size_t end = at + i * 64 + (unsigned)__builtin_ctzll(s->newlines[i]);
+			const char *line = block + f.line_start;
+			int64_t stamp_ns;
+
+			if (end - f.line_start > limit || f.line_start - f.start > limit || end - f.line_start <= STAMP_LENGTH ||
+			    line[STAMP_LENGTH] != ' ' || !stamp_cached(&c->stamps, line, &stamp_ns))
+				goto done;
+			s->newlines[i] &= s->newlines[i] - 1;
+			*r++ = (struct record){
+				.offset = (uint32_t)f.start,
+				.len = (uint32_t)(f.line_start - 1 - f.start),
+				.lines = f.line - f.record_line,
+				.line = f.record_line,
+				.time_ns = f.time_ns,
+				.flags = f.stamped ? RECORD_STAMPED : 0,
+			};
+			if (f.time_ns > newest_ns)
+				newest_ns = f.time_ns;
+			f.start = f.line_start;
+			f.line_start = end + 1;
+			f.record_line = f.line++;
+			f.previous_before = previous_ns;
+			f.previous_was_stamp = previous_is_stamp;
+			f.stamped = previous_is_stamp = true;
+			f.time_ns = previous_ns = stamp_ns;
+		}
+	}
+done:
+	d->frame = f;
+	d->newest_ns = newest_ns;
+	c->previous_ns = previous_ns;
+	c->previous_is_stamp = previous_is_stamp;
+	list->n = (size_t)(r - list->items);
+	return i;
+}
+
+/* Makes room for n records more. */
+static inline void list_reserve(struct record_list *list, size_t n)
+{
+	if (list->cap - list->n >= n)
+		return;
+	list->cap = list->cap * 2 > list->n + n ? list->cap * 2 : list->n + n;
+	list->items = xrealloc(list->items, list->cap * sizeof *list->items);
+}
+
 static inline __attribute__((always_inline)) void frame_lines(struct decoder *d, struct span block, bool single,
 							      struct record_list *list)
 {
 	struct frame *f = &d->frame;
+	struct stretch s;
 
-	for (size_t at = f->scanned; at < block.len; at += 64) {
-		const char *p = block.ptr + at;
-		uint64_t special, newlines = scan64(p, &special);
+	for (size_t at = f->scanned; at < block.len; at += STRETCH_BYTES) {
+		size_t len = block.len - at < STRETCH_BYTES ? block.len - at : STRETCH_BYTES, n = (len + 63) / 64;
 
-		if (__builtin_expect(block.len - at < 64, 0)) {
-			uint64_t mask = (UINT64_C(1) << (block.len - at)) - 1;
+		stretch_fill(&s, block.ptr + at, len);
+		for (size_t i = 0; i < n; i++) {
+			const char *p = block.ptr + at + i * 64;
 
-			newlines &= mask;
-			special &= mask;
-		}
-		while (newlines) {
-			unsigned bit = (unsigned)__builtin_ctzll(newlines);
-
-			newlines &= newlines - 1;
-			if (__builtin_expect(special != 0, 0)) {
-				uint64_t below = (UINT64_C(1) << bit) - 1;
-
-				f->line_special |= classify(p, special & below);
-				special &= ~below;
+			if (!single && d->ops->stamp_first) {
+				list_reserve(list, STRETCH_BYTES);
+				i = end_plain_lines(d, block.ptr, at, &s, i, n, list);
+				if (i == n)
+					break;
+				p = block.ptr + at + i * 64;
 			}
-			end_line(d, block.ptr, at + bit, true, single, list);
-			f->line_start = at + bit + 1;
-			f->line_special = 0;
+			while (s.newlines[i]) {
+				unsigned bit = (unsigned)__builtin_ctzll(s.newlines[i]);
+
+				s.newlines[i] &= s.newlines[i] - 1;
+				if (__builtin_expect(s.special[i] != 0, 0)) {
+					uint64_t below = (UINT64_C(1) << bit) - 1;
+
+					f->line_special |= classify(p, s.special[i] & below);
+					s.special[i] &= ~below;
+				}
+				end_line(d, block.ptr, at + i * 64 + bit, true, single, list);
+				f->line_start = at + i * 64 + bit + 1;
+				f->line_special = 0;
+			}
+			if (__builtin_expect(s.special[i] != 0, 0))
+				f->line_special |= classify(p, s.special[i]);
 		}
-		if (__builtin_expect(special != 0, 0))
-			f->line_special |= classify(p, special);
 	}
 	f->scanned = block.len;
 }

@@ -61,13 +61,18 @@ static void event_grow_fields(struct event *e, field_id f)
 	e->n_fields = n;
 }
 
-void event_add(struct event *e, field_id f, struct span text, enum value_kind kind)
+void event_add_slowly(struct event *e, field_id f, struct span text, enum value_kind kind)
 {
 	if (f == FIELD_NONE || e->n_values >= VALUE_LIMIT)
 		return;
 	if (f >= e->n_fields)
 		event_grow_fields(e, f);
-	ARRAY_GROW(e->values, e->n_values, e->cap_values);
+	if (e->n_values == e->cap_values) {
+		e->cap_values = e->cap_values ? e->cap_values * 2 : 32;
+		if (e->cap_values > VALUE_LIMIT)
+			e->cap_values = VALUE_LIMIT;
+		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);
+	}
 	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0 };
 	if (e->last[f])
 		e->values[e->last[f] - 1].next = (uint16_t)e->n_values;

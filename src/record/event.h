@@ -56,8 +56,18 @@ void event_init(struct event *e, size_t n_fields);
 void event_release(struct event *e);
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
 void event_reset(struct event *e);
+/* event_add() where it is not the simple case. */
+void event_add_slowly(struct event *e, field_id f, struct span text, enum value_kind kind);
 /* Adds a value (a second one of the same field goes behind the first). text is borrowed. f == FIELD_NONE: ignored. */
-void event_add(struct event *e, field_id f, struct span text, enum value_kind kind);
+static inline void event_add(struct event *e, field_id f, struct span text, enum value_kind kind)
+{
+	if (f >= e->n_fields || e->first[f] || e->n_values == e->cap_values) {
+		event_add_slowly(e, f, text, kind);
+		return;
+	}
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0 };
+	e->first[f] = e->last[f] = (uint16_t)e->n_values;
+}
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
 /* Drops all values but the first n. What they borrowed stays in the arena. */

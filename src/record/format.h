@@ -5,6 +5,7 @@
 #define TOCSIN_RECORD_FORMAT_H
 
 #include "record/decoder.h"
+#include "record/stamp.h"
 
 /* The part of a decoder that its format sees. */
 struct format_context {
@@ -16,6 +17,7 @@ struct format_context {
 	bool single_line;             /* set from ops; state_new may change it (a pattern without `start`) */
 	int64_t arrival_ns;           /* live: when the bytes came; TIME_NONE in a replay */
 	int64_t mtime_ns;             /* of the file being read; TIME_NONE unknown */
+	struct stamp_cache stamps;    /* of the stamps at the start of lines */
 	void *state;                  /* the format's own, from state_new */
 };
 
@@ -28,6 +30,8 @@ struct format_ops {
 	/* raw: the record, CR and colours already stripped where it has any. e->time_ns, source and raw are set. */
 	enum parse_result (*parse)(struct format_context *c, struct span raw, const struct record *r, struct event *e);
 	bool wants_all;
+	/* A line with a stamp of 19 bytes and a blank at its start begins a record: where that stamp is in the cache, begins() is not asked. */
+	bool stamp_first;
 	/* Every line is a record of its own: begins() always returns true, and a record is complete at its newline. */
 	bool single_line;
 	/* May all be NULL together. */

@@ -83,7 +83,6 @@ static const struct shape daemon_shapes[] = {
 #define SHAPE_COUNT (sizeof daemon_shapes / sizeof *daemon_shapes)
 
 struct daemon_state {
-	struct stamp_cache cache;
 	struct shape_fields fields;
 };
 
@@ -97,11 +96,7 @@ static void *daemon_state_new(struct format_context *c)
 
 static bool daemon_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
-	struct daemon_state *s = c->state;
-
-	if (line.len > STAMP_LENGTH && line.ptr[STAMP_LENGTH] == ' ' && stamp_cached(&s->cache, line.ptr, ret_time))
-		return true;
-	return stamp_at_start(c, &s->cache, line, ret_time);
+	return stamp_at_start(c, &c->stamps, line, ret_time);
 }
 
 /* "convoy watcher" of "convoy watcher: …": one or two words, not all capitals. */
@@ -164,6 +159,7 @@ struct span daemon_type_literal(struct span type)
 const struct format_ops format_daemon = {
 	.begins = daemon_begins,
 	.parse = daemon_parse,
+	.stamp_first = true,
 	.state_new = daemon_state_new,
 	.state_free = free,
 };

@@ -15,25 +15,15 @@
  * reason, bead and session come from the payload; message is its message, reason, subject or topic; rig is payload.rig
  * where it says one, else the agent's.
  */
-#include "base/memory.h"
 #include "record/agent.h"
 #include "record/json_event.h"
 #include "record/stamp.h"
 
-#include <stdlib.h>
-
 #define HEAD "{\"ts\":\""
 #define HEAD_LENGTH (sizeof HEAD - 1)
 
-static void *events_state_new(struct format_context *c)
-{
-	(void)c;
-	return xcalloc(1, sizeof(struct stamp_cache));
-}
-
 static bool events_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
-	struct stamp_cache *cache = c->state;
 	const char *stamp = line.ptr + HEAD_LENGTH;
 
 	/* gt writes the stamp first, to the second and in UTC. */
@@ -41,11 +31,11 @@ static bool events_begins(struct format_context *c, struct span line, int64_t *r
 	    stamp[STAMP_LENGTH] == 'Z' && stamp[STAMP_LENGTH + 1] == '"') {
 		struct civil civil;
 
-		if (stamp_cached(cache, stamp, ret_time))
+		if (stamp_cached(&c->stamps, stamp, ret_time))
 			return true;
 		if (civil_parse(span_of(stamp, STAMP_LENGTH + 1), &civil) == STAMP_LENGTH + 1) {
 			*ret_time = stamp_resolve(c, &civil);
-			stamp_keep(c, cache, stamp, STAMP_LENGTH, &civil, *ret_time);
+			stamp_keep(c, &c->stamps, stamp, STAMP_LENGTH, &civil, *ret_time);
 			return true;
 		}
 	}
@@ -139,6 +129,4 @@ const struct format_ops format_events = {
 	.begins = events_begins,
 	.parse = events_parse,
 	.single_line = true,
-	.state_new = events_state_new,
-	.state_free = free,
 };

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 struct text_state {
-	struct stamp_cache cache;
 	struct shape_fields fields;
 };
 
@@ -41,18 +40,17 @@ static bool ends_plainly(struct span rest)
 
 static bool text_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
-	struct text_state *s = c->state;
 	size_t at = line.len > 0 && *line.ptr == '[';
 	struct head head;
 
-	if (line.len >= at + STAMP_LENGTH && stamp_cached(&s->cache, line.ptr + at, ret_time) &&
+	if (line.len >= at + STAMP_LENGTH && stamp_cached(&c->stamps, line.ptr + at, ret_time) &&
 	    ends_plainly(span_from(line, at + STAMP_LENGTH)))
 		return true;
 	*ret_time = TIME_NONE;
 	line = stamp_skip_colours(line);
 	if (line.len > 0 && *line.ptr == '{') {
 		if (json_event_stamp(c, line, ret_time))
-			stamp_pass(&s->cache);
+			stamp_pass(&c->stamps);
 		return true;
 	}
 	head_prefix(line, &head);
@@ -60,9 +58,9 @@ static bool text_begins(struct format_context *c, struct span line, int64_t *ret
 		return true;
 	*ret_time = stamp_resolve(c, &head.stamp);
 	if (head.stamp_len == STAMP_LENGTH && !head.stamp.has_zone)
-		stamp_keep(c, &s->cache, head.stamp_at, STAMP_LENGTH, &head.stamp, *ret_time);
+		stamp_keep(c, &c->stamps, head.stamp_at, STAMP_LENGTH, &head.stamp, *ret_time);
 	else
-		stamp_pass(&s->cache);
+		stamp_pass(&c->stamps);
 	return true;
 }
 

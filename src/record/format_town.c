@@ -5,12 +5,9 @@
  * raw newline in a field that gt does not quote can forge a line: what looks like a stamped line is a record, and nothing in the
  * file could tell it from a true one. A line without a stamp continues the record before it.
  */
-#include "base/memory.h"
 #include "record/agent.h"
-#include "record/stamp.h"
+#include "record/format.h"
 #include "record/utf8.h"
-
-#include <stdlib.h>
 
 /* What stands behind the agent: the words before the brackets or the bead. */
 enum detail {
@@ -44,19 +41,9 @@ static const struct town_type {
 #undef T
 };
 
-static void *town_state_new(struct format_context *c)
-{
-	(void)c;
-	return xcalloc(1, sizeof(struct stamp_cache));
-}
-
 static bool town_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
-	struct stamp_cache *cache = c->state;
-
-	if (line.len > STAMP_LENGTH && line.ptr[STAMP_LENGTH] == ' ' && stamp_cached(cache, line.ptr, ret_time))
-		return true;
-	return stamp_at_start(c, cache, line, ret_time);
+	return stamp_at_start(c, &c->stamps, line, ret_time);
 }
 
 static struct span cut_at(struct span s, char c)
@@ -305,18 +292,16 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (!span_starts_with(rest, SPAN(" [")))
 		return PARSE_UNPARSED;
 	rest = span_from(rest, 2);
-	close = memmem(rest.ptr, rest.len, "] ", 2);
-	if (!close || (newline && close > newline))
+	close = memchr(rest.ptr, ']', rest.len);
+	if (!close || (newline && close > newline) || close == rest.ptr || close + 1 == rest.ptr + rest.len || close[1] != ' ')
 		return PARSE_UNPARSED;
 	type = span_of(rest.ptr, (size_t)(close - rest.ptr));
-	if (type.len == 0 || memchr(type.ptr, ']', type.len))
-		return PARSE_UNPARSED;
 	event_add(e, FIELD_TYPE, type, VALUE_STRING);
 	if (newline)
 		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(raw.ptr + raw.len - newline - 1)));
 	rest = span_from(rest, type.len + 2);
 	for (size_t i = 0; i < sizeof town_types / sizeof *town_types && !t; i++) {
-		if (span_equal(town_types[i].type, type))
+		if (town_types[i].type.len == type.len && *town_types[i].type.ptr == *type.ptr && span_equal(town_types[i].type, type))
 			t = &town_types[i];
 	}
 	word = cut_at(cut_at(rest, '\n'), ' ');
@@ -343,6 +328,5 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,
-	.state_new = town_state_new,
-	.state_free = free,
+	.stamp_first = true,
 };

@@ -3,6 +3,7 @@
  */
 #include "record/stamp.h"
 #include "record/ansi.h"
+#include "record/format.h"
 
 int64_t stamp_resolve(const struct format_context *c, const struct civil *civil)
 {

@@ -6,7 +6,10 @@
 #ifndef TOCSIN_RECORD_STAMP_H
 #define TOCSIN_RECORD_STAMP_H
 
-#include "record/format.h"
+#include "base/span.h"
+#include "base/timestamp.h"
+
+struct format_context;
 
 #define STAMP_LENGTH 19
 #define STAMP_TO_DAY 11
