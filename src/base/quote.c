@@ -7,6 +7,10 @@
  * decided here. Time is linear in the input.
  */
 #include "base/quote.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <assert.h>
 #include <stdint.h>
 
@@ -128,6 +132,29 @@ static void escape_json(struct buffer *out, unsigned c)
 	}
 }
 
+/* How many bytes from p on stand in a JSON string as they are. It may stop early. */
+static size_t plain_json(const char *p, size_t len)
+{
+	size_t i = 0;
+
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), below = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+
+	for (; len - i >= 16; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		/* Compared as signed: bytes from 0x80 on are below all others. */
+		__m128i good = _mm_and_si128(_mm_cmpgt_epi8(v, below), _mm_cmplt_epi8(v, del));
+		int bad = ~_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)), good));
+
+		if (bad & 0xffff)
+			return i + (unsigned)__builtin_ctz((unsigned)bad);
+	}
+#endif
+	while (i < len && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
+		i++;
+	return i;
+}
+
 void quote_json(struct buffer *out, struct span text)
 {
 	const char *p = text.ptr;
@@ -136,14 +163,14 @@ void quote_json(struct buffer *out, struct span text)
 	buffer_reserve(out, text.len + 2);
 	buffer_append_char(out, '"');
 	while (i < text.len) {
-		unsigned char c = (unsigned char)p[i];
+		unsigned char c;
 		bool whole;
 		size_t n;
 
-		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-			i++;
-			continue;
-		}
+		i += plain_json(p + i, text.len - i);
+		if (i == text.len)
+			break;
+		c = (unsigned char)p[i];
 		n = utf8_prefix(p + i, text.len - i, &whole);
 		if (whole && c >= 0x80 && !(c == 0xc2 && (unsigned char)p[i + 1] < 0xa0)) {
 			i += n;

@@ -66,6 +66,8 @@ struct test {
 	bool ready;
 	bool broken;         /* its regex does not compile: never holds */
 	enum shape shape;    /* strings and keywords */
+	bool led;            /* the value must begin with lead[0] or lead[1]: the first byte of text in either case */
+	char lead[2];
 	struct span text;    /* of all shapes but anything and wildcard */
 	bool cased;
 	struct string_pattern pattern; /* wildcard; a keyword's ends are open */
@@ -254,6 +256,13 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 		t->cased = t->pattern.cased;
 		t->shape = pattern_shape(&t->pattern);
 		t->text = t->pattern.n_pieces ? t->pattern.pieces[0] : SPAN("");
+		t->led = t->atom->op == ATOM_STRING && (t->shape == SHAPE_EQUAL || t->shape == SHAPE_PREFIX) && t->text.len;
+		if (t->led) {
+			char c = *t->text.ptr;
+
+			t->lead[0] = c;
+			t->lead[1] = !t->cased && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+		}
 		break;
 	case ATOM_REGEX:
 		t->regex = regex_get(m, t->atom, file, diags);
@@ -869,6 +878,9 @@ static bool test_holds(struct matcher *m, const struct test *t, const struct eve
 {
 	const struct value *v;
 
+	if (t->led && (v = event_first(e, t->atom->field)) && !v->next)
+		return v->text.len >= t->text.len && (*v->text.ptr == t->lead[0] || *v->text.ptr == t->lead[1]) &&
+		       v->kind != VALUE_NULL && string_holds(m, t, v->text);
 	if (t->broken)
 		return false;
 	if (t->atom->op == ATOM_KEYWORD)
@@ -889,7 +901,7 @@ static bool test_holds(struct matcher *m, const struct test *t, const struct eve
 	return false;
 }
 
-static bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
+static inline bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
 {
 	uint32_t memo = m->memo[atom];
 
@@ -898,6 +910,16 @@ static bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
 		m->memo[atom] = memo;
 	}
 	return memo & 1;
+}
+
+static bool node_holds(struct matcher *m, const struct event *e, const struct node *n);
+
+/* Most children are atoms: no call for them. */
+static inline bool child_holds(struct matcher *m, const struct event *e, const struct node *n, uint32_t i)
+{
+	const struct node *child = &m->nodes[m->children[n->first + i]];
+
+	return child->op == EXPR_ATOM ? atom_holds(m, e, child->atom) : node_holds(m, e, child);
 }
 
 static bool node_holds(struct matcher *m, const struct event *e, const struct node *n)
@@ -910,15 +932,15 @@ static bool node_holds(struct matcher *m, const struct event *e, const struct no
 	case EXPR_ATOM:
 		return atom_holds(m, e, n->atom);
 	case EXPR_NOT:
-		return !node_holds(m, e, &m->nodes[m->children[n->first]]);
+		return !child_holds(m, e, n, 0);
 	case EXPR_AND:
 		for (uint32_t i = 0; i < n->n; i++)
-			if (!node_holds(m, e, &m->nodes[m->children[n->first + i]]))
+			if (!child_holds(m, e, n, i))
 				return false;
 		return true;
 	case EXPR_OR:
 		for (uint32_t i = 0; i < n->n; i++)
-			if (node_holds(m, e, &m->nodes[m->children[n->first + i]]))
+			if (child_holds(m, e, n, i))
 				return true;
 		return false;
 	}

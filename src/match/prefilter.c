@@ -45,6 +45,8 @@
 #define SHORT_GRAM 3
 #define SHORT_MASK UINT32_C(0x00ffffff)
 
+/* Up to so many literals are all sought by nibbles. */
+#define ALL_SHORT_MAX 48
 /* More short grams than this are sought in the map. */
 #define NIBBLE_GRAMS_MAX 128
 
@@ -85,6 +87,7 @@ struct prefilter {
 	unsigned char *text;
 	struct pass long_pass, short_pass;
 	bool has_long, has_short;
+	bool all_short;             /* few literals: long ones are sought as short ones are, in one pass */
 	uint32_t *byte_literals; /* those of bytes above ASCII */
 	size_t n_byte_literals;
 	uint64_t scanned, learn_at; /* bytes */
@@ -333,7 +336,7 @@ static enum way literal_way(const struct prefilter *p, size_t i)
 {
 	const struct literal *l = &p->literals[i];
 
-	if (l->len >= PREFILTER_LITERAL_LONG)
+	if (l->len >= PREFILTER_LITERAL_LONG && !p->all_short)
 		return WAY_LONG;
 	if (all_above_ascii(span_of((const char *)p->text + l->text, l->len)))
 		return l->len ? WAY_BYTES : WAY_NOT;
@@ -394,6 +397,9 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 	p->literals = xcalloc(n + 1, sizeof *p->literals);
 	p->byte_literals = xcalloc(n + 1, sizeof *p->byte_literals);
 	p->n_literals = n;
+#ifdef HAVE_AVX2_PASS
+	p->all_short = n <= ALL_SHORT_MAX && __builtin_cpu_supports("avx2");
+#endif
 	for (size_t i = 0; i < n; i++) {
 		size_t len = literals[i].len < PREFILTER_LITERAL_MAX ? literals[i].len : PREFILTER_LITERAL_MAX;
 

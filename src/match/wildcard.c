@@ -23,7 +23,12 @@ void fold_ascii(char *to, const char *from, size_t len)
 
 bool equal_folded(const char *folded, const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	size_t i = 0;
+
+	/* Most text is lower-case already. */
+	while (len - i >= 8 && memcmp(text + i, folded + i, 8) == 0)
+		i += 8;
+	for (; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 
 		if ((unsigned char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0)) != (unsigned char)folded[i])

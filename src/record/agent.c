@@ -16,6 +16,7 @@
  */
 #include "record/agent.h"
 
+#include <stdint.h>
 #include <strings.h>
 
 /* In any case. Nearly all that are as long are the word as it stands. */
@@ -152,21 +153,71 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	return a;
 }
 
+static bool lies_in(struct span s, const char *p, size_t len)
+{
+	return s.ptr >= p && s.ptr + s.len <= p + len;
+}
+
+static struct span moved(struct span s, const char *from, size_t len, const char *to)
+{
+	return lies_in(s, from, len) ? span_of(to + (s.ptr - from), s.len) : s;
+}
+
+struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena)
+{
+	struct agent_memo_slot *slot;
+	struct agent a;
+	uint64_t first, last;
+
+	if (text.len < sizeof first || text.len > AGENT_MEMO_LEN)
+		return agent_parse(text, arena);
+	memcpy(&first, text.ptr, sizeof first);
+	memcpy(&last, text.ptr + text.len - sizeof last, sizeof last);
+	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
+	if (slot->len != text.len || memcmp(slot->text, text.ptr, text.len) != 0) {
+		a = agent_parse(text, arena);
+		if (a.normal.len > AGENT_MEMO_LEN)
+			return a;
+		slot->len = text.len;
+		memcpy(slot->text, text.ptr, text.len);
+		memcpy(slot->normal, a.normal.ptr, a.normal.len);
+		slot->agent = (struct agent){
+			.normal = span_of(slot->normal, a.normal.len),
+			.rig = moved(a.rig, text.ptr, text.len, slot->text),
+			.role = moved(a.role, text.ptr, text.len, slot->text),
+			.name = moved(a.name, text.ptr, text.len, slot->text),
+		};
+	}
+	/* What is part of the record is better taken from there: then it need not be copied with it. */
+	a = slot->agent;
+	a.rig = moved(a.rig, slot->text, text.len, text.ptr);
+	a.role = moved(a.role, slot->text, text.len, text.ptr);
+	a.name = moved(a.name, slot->text, text.len, text.ptr);
+	if (a.normal.len == text.len && memcmp(a.normal.ptr, text.ptr, text.len) == 0)
+		a.normal = text;
+	return a;
+}
+
 static void add_text(struct event *e, field_id f, struct span text)
 {
 	if (text.len > 0)
 		event_add(e, f, text, VALUE_STRING);
 }
 
+void agent_add_parsed(struct event *e, const struct agent *a, struct span text)
+{
+	add_text(e, FIELD_AGENT, a->normal);
+	add_text(e, FIELD_AGENT_RAW, text);
+	add_text(e, FIELD_RIG, a->rig);
+	add_text(e, FIELD_ROLE, a->role);
+	add_text(e, FIELD_NAME, a->name);
+}
+
 void agent_add(struct event *e, struct span text)
 {
 	struct agent a = agent_parse(text, &e->arena);
 
-	add_text(e, FIELD_AGENT, a.normal);
-	add_text(e, FIELD_AGENT_RAW, text);
-	add_text(e, FIELD_RIG, a.rig);
-	add_text(e, FIELD_ROLE, a.role);
-	add_text(e, FIELD_NAME, a.name);
+	agent_add_parsed(e, &a, text);
 }
 
 struct span nudge_sender(struct span message)

@@ -14,8 +14,25 @@ struct agent {
 
 /* Spans point into text or, where it had to be rewritten, into the arena. */
 struct agent agent_parse(struct span text, struct arena *arena);
+/*
+ * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 8 to AGENT_MEMO_LEN bytes has one place; the
+ * last that was put there is known. 40 KiB, to be zeroed.
+ */
+#define AGENT_MEMO_LEN 48
+#define AGENT_MEMO_SLOTS 256
+struct agent_memo {
+	struct agent_memo_slot {
+		size_t len;
+		struct agent agent; /* spans point into text and normal, or are static */
+		char text[AGENT_MEMO_LEN], normal[AGENT_MEMO_LEN];
+	} slots[AGENT_MEMO_SLOTS];
+};
+/* The same as agent_parse(). The normal form may lie in the memo until the next call. */
+struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena);
+
 /* Adds agent, agent_raw, rig, role, name to the event (empty ones are left out). */
 void agent_add(struct event *e, struct span text);
+void agent_add_parsed(struct event *e, const struct agent *a, struct span text);
 
 /* X of a nudge's text "[from X] …"; empty when it does not say. */
 struct span nudge_sender(struct span message);

@@ -5,9 +5,12 @@
  * raw newline in a field that gt does not quote can forge a line: what looks like a stamped line is a record, and nothing in the
  * file could tell it from a true one. A line without a stamp continues the record before it.
  */
+#include "base/memory.h"
 #include "record/agent.h"
 #include "record/format.h"
 #include "record/utf8.h"
+
+#include <stdlib.h>
 
 /* What stands behind the agent: the words before the brackets or the bead. */
 enum detail {
@@ -40,6 +43,12 @@ static const struct town_type {
 	T("mass_death", "MASS SESSION DEATH ", DETAIL_REASON),
 #undef T
 };
+
+static void *town_state_new(struct format_context *c)
+{
+	(void)c;
+	return xcalloc(1, sizeof(struct agent_memo));
+}
 
 static bool town_begins(struct format_context *c, struct span line, int64_t *ret_time)
 {
@@ -283,7 +292,6 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	const struct town_type *t = NULL;
 	const char *close, *newline = raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
 
-	(void)c;
 	if (raw.len == 0)
 		return PARSE_NOTHING;
 	if (!(r->flags & RECORD_STAMPED))
@@ -311,7 +319,9 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (t && t->detail == DETAIL_NUDGE && fork_nudge(e, word, detail))
 		return PARSE_EVENT;
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		agent_add(e, word);
+		struct agent a = agent_memo_parse(c->state, word, &e->arena);
+
+		agent_add_parsed(e, &a, word);
 		if (t) {
 			add_detail(e, t, detail);
 		} else {
@@ -329,4 +339,6 @@ const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,
 	.stamp_first = true,
+	.state_new = town_state_new,
+	.state_free = free,
 };
