@@ -50,9 +50,7 @@ struct reader *reader_new(int fd, const char *name)
 	r->mtime_ns = INT64_MIN;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		r->regular = true;
-		/* A time beyond what nanoseconds can hold is as good as none. */
-		if (st.st_mtim.tv_sec > -INT64_C(9000000000) && st.st_mtim.tv_sec < INT64_C(9000000000))
-			r->mtime_ns = (int64_t)st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+		r->mtime_ns = file_time_ns(&st.st_mtim);
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
 	return r;
@@ -263,4 +261,32 @@ uint64_t reader_size(const struct reader *r)
 int64_t reader_mtime_ns(const struct reader *r)
 {
 	return r->mtime_ns;
+}
+
+int64_t file_time_ns(const struct timespec *t)
+{
+	/* A time beyond what nanoseconds can hold is as good as none. */
+	if (t->tv_sec <= -INT64_C(9000000000) || t->tv_sec >= INT64_C(9000000000))
+		return INT64_MIN;
+	return (int64_t)t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
+}
+
+int reader_fd(const struct reader *r)
+{
+	return r->fd;
+}
+
+bool reader_seek(struct reader *r, uint64_t offset)
+{
+	assert(r->state == READER_PLAIN || r->state == READER_SNIFFING);
+	if (r->state == READER_SNIFFING && offset == 0)
+		return true;
+	if (offset > INT64_MAX || lseek(r->fd, (off_t)offset, SEEK_SET) < 0)
+		return false;
+	r->state = READER_PLAIN;
+	free(r->in);
+	r->in = NULL;
+	r->in_pos = r->in_end = 0;
+	r->bytes_out = offset;
+	return true;
 }

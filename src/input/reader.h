@@ -11,6 +11,7 @@
 #include "input/unpack.h"
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct reader;
 
@@ -39,5 +40,12 @@ uint64_t reader_bytes_out(const struct reader *r); /* handed out */
 uint64_t reader_size(const struct reader *r);
 /* Last modification of the file when it was opened, ns since the epoch; INT64_MIN when unknown. */
 int64_t reader_mtime_ns(const struct reader *r);
+/* A file's time as ns since the epoch; INT64_MIN when that cannot hold it. */
+int64_t file_time_ns(const struct timespec *t);
+
+/* For who reads by position: the descriptor behind it, still the reader's. */
+int reader_fd(const struct reader *r);
+/* The next byte is the one at offset: of plain files that were read from at least once, only. False when that is impossible (errno). */
+bool reader_seek(struct reader *r, uint64_t offset);
 
 #endif

@@ -9,6 +9,7 @@
 #include "input/stream.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "input/reader.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -240,8 +241,10 @@ struct found {
 	dev_t device, directory_device;
 	ino_t inode, directory_inode;
 	struct timespec mtime;
+	off_t size;
 	size_t group;  /* one number for each stream */
 	bool is_stdin, dropped;
+	bool absent;   /* only a name: the stream is wanted, the file is not there */
 };
 
 struct town_id {
@@ -256,6 +259,7 @@ struct finding {
 	size_t n_towns, cap_towns;
 	char *unlistable; /* the directory that could not be listed last: say it once */
 	bool stdin_seen;
+	bool lasting, empty_town;
 	struct diag_list *diags;
 };
 
@@ -303,6 +307,7 @@ static struct found *add_found(struct finding *fs, const char *path, const char 
 		f->device = st->st_dev;
 		f->inode = st->st_ino;
 		f->mtime = st->st_mtim;
+		f->size = st->st_size;
 	}
 	if (stat(directory_to_open(f->directory), &directory_st) == 0) {
 		f->has_directory_id = true;
@@ -381,6 +386,18 @@ static void explain_missing(struct finding *fs, const char *path, const char *un
 done:
 	free(directory);
 	free(similar);
+}
+
+/* A log that is not there yet. */
+static struct found *add_absent(struct finding *fs, const char *path, const char *source)
+{
+	struct found *f = add_found(fs, path, source, NULL);
+
+	/* Its name is its own, however much it looks like a generation. */
+	free(f->rotation.base);
+	f->rotation = (struct rotation){ .base = xmemdup(base_name(path).ptr, base_name(path).len), .number = -1 };
+	f->absent = true;
+	return f;
 }
 
 static void add_stdin(struct finding *fs, const char *source)
@@ -482,6 +499,8 @@ static bool add_town_log(struct finding *fs, const char *town, size_t rank)
 		explain_unlistable(fs, directory, errno);
 	if (dir)
 		closedir(dir);
+	if (fs->lasting && !any)
+		add_absent(fs, log, town_layout[rank].source)->town_rank = rank;
 	free(directory);
 	free(log);
 	return any;
@@ -553,8 +572,23 @@ static void add_town(struct finding *fs, const char *directory, const struct sta
 	fs->towns[fs->n_towns++] = (struct town_id){ st->st_dev, st->st_ino };
 	for (size_t rank = 0; town_layout[rank].path; rank++)
 		any |= add_town_log(fs, directory, rank);
-	if (!any)
+	if (!any && fs->empty_town)
 		explain_no_town(fs, directory);
+}
+
+/* stat() of path failed: it may come. */
+static void add_awaited(struct finding *fs, const char *path, const char *source)
+{
+	if (!span_ends_with(span_from_string(path), SPAN("/"))) {
+		add_absent(fs, path, source)->said = source != NULL;
+		return;
+	}
+	for (size_t rank = 0; town_layout[rank].path; rank++) {
+		char *log = join_path(path, town_layout[rank].path);
+
+		add_absent(fs, log, town_layout[rank].source)->town_rank = rank;
+		free(log);
+	}
 }
 
 /* source: NULL, or what the word said before "=". */
@@ -585,6 +619,8 @@ static void add_word(struct finding *fs, const char *word, bool (*known_source)(
 		add_stdin(fs, NULL);
 	} else if (stat(word, &st) == 0) {
 		add_path(fs, word, NULL, &st);
+	} else if (!known && fs->lasting && errno == ENOENT && !(source && *source && !strchr(source, '/'))) {
+		add_awaited(fs, path, NULL);
 	} else if (!known) {
 		int error = errno;
 		/* Only what could be a source's name: "a/b=c" is a path. */
@@ -600,6 +636,8 @@ static void add_word(struct finding *fs, const char *word, bool (*known_source)(
 			add_stdin(fs, source);
 		} else if (stat(path, &st) == 0) {
 			add_path(fs, path, source, &st);
+		} else if (fs->lasting && errno == ENOENT && path[strlen(path) - 1] != '/') {
+			add_awaited(fs, path, source);
 		} else {
 			explain_missing(fs, path, NULL, errno);
 		}
@@ -829,7 +867,11 @@ static void drop_same_generations(struct finding *fs)
 
 static void add_file(struct stream *s, const struct found *f)
 {
-	s->files[s->n_files++] = (struct stream_file){ xstrdup(f->path), xstrdup(f->path) };
+	if (!f->absent)
+		s->files[s->n_files++] = (struct stream_file){
+			xstrdup(f->path), xstrdup(f->path), f->has_id ? f->device : 0, f->has_id ? f->inode : 0, (uint64_t)f->size,
+			file_time_ns(&f->mtime),
+		};
 }
 
 /*
@@ -845,7 +887,7 @@ static void make_stream(struct stream *s, const struct found *items, size_t n)
 		n_dated++;
 	for (n_rotated = n_dated; n_rotated < n && rotation_kind(&items[n_rotated].rotation) == 1;)
 		n_rotated++;
-	*s = (struct stream){ .log_path = xstrdup(items[0].log_path) };
+	*s = (struct stream){ .log_path = xstrdup(items[0].log_path), .in_town = items[0].town_rank != NO_TOWN };
 	s->files = xcalloc(n, sizeof *s->files);
 	numbered = n_dated;
 	while (dated < n_dated || numbered < n_rotated) {
@@ -860,33 +902,106 @@ static void make_stream(struct stream *s, const struct found *items, size_t n)
 		s->source_name = items[i].source ? xstrdup(items[i].source) : NULL;
 }
 
+/* Sorts what was found, and makes streams of it. */
+static void finish(struct finding *fs, struct stream_list *ret)
+{
+	size_t n_groups = 0;
+
+	drop_same_files(fs);
+	unify_directories(fs);
+	group_found(fs);
+	drop_same_generations(fs);
+	sort_found(fs, compare_age);
+	for (size_t i = 0; i < fs->n; i++)
+		n_groups += i == 0 || fs->items[i].group != fs->items[i - 1].group;
+	*ret = (struct stream_list){ n_groups ? xcalloc(n_groups, sizeof *ret->items) : NULL, 0 };
+	for (size_t i = 0, end; i < fs->n; i = end) {
+		for (end = i; end < fs->n && fs->items[end].group == fs->items[i].group;)
+			end++;
+		make_stream(&ret->items[ret->n++], &fs->items[i], end - i);
+	}
+	for (size_t i = 0; i < fs->n; i++)
+		found_release(&fs->items[i]);
+	free(fs->items);
+	free(fs->towns);
+	free(fs->unlistable);
+}
+
 void stream_discover(char *const *words, size_t n_words, bool (*known_source)(void *, const char *), void *context,
 		     struct stream_list *ret, struct diag_list *diags)
 {
-	struct finding fs = { .diags = diags };
-	size_t n_groups = 0;
+	struct finding fs = { .diags = diags, .empty_town = true };
 
-	*ret = (struct stream_list){ NULL, 0 };
 	for (size_t i = 0; i < n_words; i++)
 		add_word(&fs, words[i], known_source, context);
-	drop_same_files(&fs);
-	unify_directories(&fs);
-	group_found(&fs);
-	drop_same_generations(&fs);
-	sort_found(&fs, compare_age);
-	for (size_t i = 0; i < fs.n; i++)
-		n_groups += i == 0 || fs.items[i].group != fs.items[i - 1].group;
-	ret->items = n_groups ? xcalloc(n_groups, sizeof *ret->items) : NULL;
-	for (size_t i = 0, end; i < fs.n; i = end) {
-		for (end = i; end < fs.n && fs.items[end].group == fs.items[i].group;)
-			end++;
-		make_stream(&ret->items[ret->n++], &fs.items[i], end - i);
+	finish(&fs, ret);
+}
+
+void stream_discover_lasting(char *const *words, size_t n_words, bool (*known_source)(void *, const char *), void *context, bool empty_town,
+			     struct stream_list *ret, struct diag_list *diags)
+{
+	struct finding fs = { .diags = diags, .lasting = true, .empty_town = empty_town };
+
+	for (size_t i = 0; i < n_words; i++)
+		add_word(&fs, words[i], known_source, context);
+	finish(&fs, ret);
+}
+
+bool stream_generations(const char *log_path, struct stream *ret)
+{
+	struct diag_list unsaid = DIAG_LIST_INIT; /* discovery has told what there is to tell */
+	struct finding fs = { .diags = &unsaid };
+	struct stream_list list;
+	char *directory = directory_name(log_path);
+	DIR *dir = opendir(directory_to_open(directory));
+	struct dirent *entry;
+	int error = dir ? 0 : errno;
+
+	while (dir && (errno = 0, entry = readdir(dir))) {
+		struct rotation rotation;
+		struct stat st;
+
+		if (strncmp(entry->d_name, base_name(log_path).ptr, 1) != 0)
+			continue; /* nearly all others, cheaply */
+		rotation_parse(entry->d_name, &rotation);
+		if (strcmp(rotation.base, base_name(log_path).ptr) == 0 && packed_suffix(span_from_string(entry->d_name)) < N_PACKED_READABLE) {
+			char *path = join_path(directory, entry->d_name);
+
+			if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+				add_found(&fs, path, NULL, &st);
+			free(path);
+		}
+		free(rotation.base);
 	}
-	for (size_t i = 0; i < fs.n; i++)
-		found_release(&fs.items[i]);
-	free(fs.items);
-	free(fs.towns);
-	free(fs.unlistable);
+	if (dir && errno)
+		error = errno;
+	if (dir)
+		closedir(dir);
+	free(directory);
+	finish(&fs, &list);
+	*ret = (struct stream){ .files = NULL };
+	for (size_t i = 0; i < list.n; i++)
+		if (strcmp(list.items[i].log_path, log_path) == 0) {
+			ret->files = list.items[i].files;
+			ret->n_files = list.items[i].n_files;
+			list.items[i].files = NULL;
+			list.items[i].n_files = 0;
+		}
+	stream_list_release(&list);
+	diag_list_release(&unsaid);
+	errno = error;
+	return error == 0;
+}
+
+void stream_release_files(struct stream *s)
+{
+	for (size_t k = 0; k < s->n_files; k++) {
+		free(s->files[k].path);
+		free(s->files[k].shown);
+	}
+	free(s->files);
+	s->files = NULL;
+	s->n_files = 0;
 }
 
 void stream_list_release(struct stream_list *l)
@@ -894,11 +1009,7 @@ void stream_list_release(struct stream_list *l)
 	for (size_t i = 0; i < l->n; i++) {
 		struct stream *s = &l->items[i];
 
-		for (size_t k = 0; k < s->n_files; k++) {
-			free(s->files[k].path);
-			free(s->files[k].shown);
-		}
-		free(s->files);
+		stream_release_files(s);
 		free(s->source_name);
 		free(s->log_path);
 	}

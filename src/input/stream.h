@@ -11,12 +11,16 @@
 struct stream_file {
 	char *path;         /* "-": standard input */
 	char *shown;        /* as it stands in evidence */
+	/* When it was found: which file it was, and its last change; device and inode 0 when they are not known. */
+	uint64_t device, inode, size;
+	int64_t mtime_ns;
 };
 
 struct stream {
 	char *source_name;  /* from SOURCE=PATH, or a town's layout; NULL: recognise it */
 	char *log_path;     /* the live file's path, whether or not it exists: directory + base name without rotation suffixes */
-	struct stream_file *files; /* oldest first; at least one */
+	bool in_town;       /* found in a directory, not named */
+	struct stream_file *files; /* oldest first; none: it does not exist yet */
 	size_t n_files;
 };
 
@@ -37,6 +41,18 @@ struct stream_list {
  */
 void stream_discover(char *const *words, size_t n_words, bool (*known_source)(void *, const char *), void *context,
 		     struct stream_list *ret, struct diag_list *diags);
+/*
+ * The same for runs that go on with logs: what is not there is a stream without files. A town has all logs of the layout. A word that
+ * is not there names a log, or, when it ends in "/", a town. empty_town: a town without any log is an error, as above.
+ */
+void stream_discover_lasting(char *const *words, size_t n_words, bool (*known_source)(void *, const char *), void *context, bool empty_town,
+			     struct stream_list *ret, struct diag_list *diags);
+/*
+ * All generations of a log that are there now, as in a town: those that can be unpacked, oldest first, the live one last. Only the
+ * files of *ret are set; stream_release_files() frees them. False when the directory cannot be listed (errno).
+ */
+bool stream_generations(const char *log_path, struct stream *ret);
+void stream_release_files(struct stream *s);
 void stream_list_release(struct stream_list *l);
 /* The sizes of all files on disk together, for a progress bar; 0 when that of any is unknown (a pipe). */
 uint64_t stream_total_bytes(const struct stream_list *l);

@@ -798,6 +798,7 @@ int main(void)
 	suite_add_tcase(suite, reader);
 	suite_add_tcase(suite, split_case);
 	suite_add_tcase(suite, stream_cases());
+	suite_add_tcase(suite, tail_cases());
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	n_failed = srunner_ntests_failed(runner);

@@ -5,5 +5,6 @@
 #include <check.h>
 
 TCase *stream_cases(void);
+TCase *tail_cases(void);
 
 #endif
