@@ -16,6 +16,7 @@ enum option_id {
 	OPT_RULES = 'r',
 	OPT_SOURCE = 's',
 	OPT_OUTPUT = 'o',
+	OPT_FOLLOW = 'f',
 	OPT_QUIET = 'q',
 	OPT_HELP = 'h',
 	OPT_VERSION = 'V',
@@ -30,6 +31,7 @@ enum option_id {
 	OPT_MAX_RECORD,
 	OPT_TAP,
 	OPT_JUNIT,
+	OPT_POLL,
 };
 
 struct option_row {
@@ -50,6 +52,8 @@ static const struct option_row table[] = {
 	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, …",
 	  "town events daemon overseer guardian ps syslog json text", READING },
 	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) },
+	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
+	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
 	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
 	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) },
 	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
@@ -173,6 +177,16 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_OUTPUT:
 		add_output(o, value, diags);
 		break;
+	case OPT_FOLLOW:
+		o->follow = true;
+		break;
+	case OPT_POLL:
+		o->poll_ns = NS_PER_SECOND;
+		if (value && (!duration_parse(span_from_string(value), &o->poll_ns) || o->poll_ns < NS_PER_SECOND / 1000)) {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--poll=%s: not a duration, or too short", value);
+			diag_hint(diags, "a number and a unit: 500ms, 2s, 1m");
+		}
+		break;
 	case OPT_TZ:
 		add_zone(o, value, diags);
 		break;
@@ -238,7 +252,8 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 
 	*ret = (struct options){ .verb = VERB_RUN, .lateness_ns = 2 * NS_PER_SECOND, .max_record = RECORD_LIMIT_DEFAULT };
 	for (size_t i = 0; i < TABLE_ROWS; i++) {
-		longs[i] = (struct option){ table[i].name, table[i].argument ? required_argument : no_argument, NULL, table[i].id };
+		int argument = !table[i].argument ? no_argument : table[i].argument[0] == '[' && table[i].argument[1] == '=' ? optional_argument : required_argument;
+		longs[i] = (struct option){ table[i].name, argument, NULL, table[i].id };
 		if (table[i].id < 256) {
 			shorts[n_shorts++] = (char)table[i].id;
 			if (table[i].argument)
@@ -281,6 +296,12 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 	}
 	ret->words = argv + optind;
 	ret->n_words = (size_t)(argc - optind);
+	if (ret->poll_ns && !ret->follow)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--poll is a way to follow: it needs -f");
+	if (ret->follow && ret->until) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--until does not go with -f");
+		diag_hint(diags, "leave out -f to read up to a time, or stop following with a signal");
+	}
 	if (ret->verb == VERB_RULES && ret->n_words && !ret->help)
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "`tocsin rules` takes no input; use -r PATH to name rules");
 	return diags->n_errors == 0;
@@ -310,12 +331,12 @@ void options_help(struct buffer *out, enum verb v)
 		if (!(table[i].verbs & V(v)))
 			continue;
 		snprintf(flags, sizeof flags, "%c%c%s --%s%s%s", table[i].id < 256 ? '-' : ' ', table[i].id < 256 ? table[i].id : ' ',
-			 table[i].id < 256 ? "," : " ", table[i].name, table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
+			 table[i].id < 256 ? "," : " ", table[i].name, table[i].argument && table[i].argument[1] != '=' ? " " : "", table[i].argument ? table[i].argument : "");
 		buffer_printf(out, "  %-27s %s\n", flags, table[i].help);
 	}
 	if (v == VERB_RUN)
 		buffer_append_string(out, "\nExit status: 0 ran, 1 incident opened (--exit-code), 2 trouble.\n"
-					  "Examples: tocsin ~/gt    tail -F logs/town.log | tocsin -s town -o commands\n"
+					  "Examples: tocsin ~/gt    tocsin -f --since now -o commands ~/gt | sh\n"
 					  "Manual: tocsin(1), tocsin-rules(5), tocsin-incident(5)\n");
 }
 

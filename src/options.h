@@ -39,6 +39,8 @@ struct options {
 	size_t n_zones;
 	int64_t lateness_ns;
 	const char *since, *until;
+	bool follow;
+	int64_t poll_ns;         /* 0: no --poll */
 	bool exit_code, stats, quiet, help, version;
 	bool tap;                /* test */
 	const char *junit;       /* test; NULL: none */

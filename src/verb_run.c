@@ -9,10 +9,17 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 struct run_context {
+	const struct options *o;
+	struct diag_list *diags;
+	struct ruleset *rules;
+	struct pipeline *pipeline;
+	struct output *outputs;
+	size_t n_outputs;
 	struct timespec began, shown;
 	bool progress_shown;
 	struct field_survey *survey; /* fields */
@@ -45,6 +52,13 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
 	} else {
 		fprintf(stderr, "\r%.1f MiB  %.0f MiB/s\033[K", (double)done / 1048576, rate / 1048576);
 	}
+}
+
+static void clear_progress(struct run_context *run)
+{
+	if (run->progress_shown)
+		fputs("\r\033[K", stderr);
+	run->progress_shown = false;
 }
 
 static void print_stats(const struct run_context *run, const struct pipeline *p)
@@ -114,15 +128,68 @@ static void look(void *context, const struct event *e, enum parse_result r)
 	field_survey_add(run->survey, e, r);
 }
 
+/* ---- while the run goes on ---- */
+
+static void tell(void *context)
+{
+	struct run_context *run = context;
+
+	clear_progress(run);
+	print_diags(run->o, run->diags);
+	diag_list_release(run->diags);
+	*run->diags = (struct diag_list)DIAG_LIST_INIT;
+}
+
+static void stats(void *context)
+{
+	struct run_context *run = context;
+
+	clear_progress(run);
+	print_stats(run, run->pipeline);
+}
+
+/* SIGHUP: the rules are read again; when they are wrong the old ones stay. */
+static const struct ruleset *reload(void *context)
+{
+	struct run_context *run = context;
+	struct ruleset *rules = load_rules(run->o->rules, run->o->n_rules, false, run->diags);
+
+	if (!rules) {
+		diag_add(run->diags, DIAG_ERROR, NULL, 0, 0, "the rules were not read again: the old ones stay in force");
+	} else {
+		pipeline_set_rules(run->pipeline, rules, run->diags);
+		for (size_t i = 0; i < run->n_outputs; i++)
+			run->outputs[i].options.fields = &rules->fields;
+		ruleset_free(run->rules);
+		run->rules = rules;
+		diag_add(run->diags, DIAG_NOTE, NULL, 0, 0, "the rules were read again: %zu are in force", rules->n_rules);
+	}
+	tell(run);
+	return run->rules;
+}
+
+/* Following ends when the reader of the standard output has gone, if that is where everything goes. */
+static int closing_fd(const struct options *o)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < o->n_outputs; i++)
+		if (o->outputs[i].path)
+			return 0;
+	return fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) ? STDOUT_FILENO : 0;
+}
+
 int verb_run(const struct options *o)
 {
 	static char dash[] = "-";
 	char *only_stdin[] = { dash };
 	struct diag_list diags = DIAG_LIST_INIT;
-	struct run_context run = { 0 };
+	struct run_context run = { .o = o, .diags = &diags };
 	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
 				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys };
-	struct run_options ro = { .stdin_source = o->source, .now_ns = p.now_ns, .lateness_ns = o->lateness_ns };
+	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : RUN_REPLAY, .now_ns = p.now_ns,
+				  .lateness_ns = o->lateness_ns, .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,
+				  .reload = reload, .closing_fd = closing_fd(o) };
 
 	if (o->n_words == 0 && isatty(STDIN_FILENO)) {
 		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
@@ -148,7 +215,12 @@ int verb_run(const struct options *o)
 		if (o->zones[i].source && !source_by_name(rs, o->zones[i].source))
 			diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
 	struct stream_list streams = { NULL, 0 };
-	stream_discover(o->n_words ? o->words : only_stdin, o->n_words ? o->n_words : 1, known_source, rs, &streams, &diags);
+	char *const *words = o->n_words ? o->words : only_stdin;
+	size_t n_words = o->n_words ? o->n_words : 1;
+	if (o->follow)
+		stream_discover_lasting(words, n_words, known_source, rs, false, &streams, &diags);
+	else
+		stream_discover(words, n_words, known_source, rs, &streams, &diags);
 	bool bad_inputs = diags.n_errors > 0;
 	int status = EXIT_TROUBLE;
 	struct output *outputs = NULL;
@@ -172,9 +244,15 @@ int verb_run(const struct options *o)
 		run.shown = run.began;
 		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
 		struct run *r = run_new(pipeline, &ro, &streams, &diags);
+		run.rules = rs;
+		run.pipeline = pipeline;
+		run.outputs = outputs;
+		run.n_outputs = n_outputs;
+		if (o->follow)
+			tell(&run);
 		bool ok = run_read(r) && !bad_inputs;
-		if (run.progress_shown)
-			fputs("\r\033[K", stderr);
+		rs = run.rules;
+		clear_progress(&run);
 		for (size_t i = 0; i < n_outputs; i++)
 			if (output_close(&outputs[i], &diags) == OUTPUT_FAILED)
 				ok = false;

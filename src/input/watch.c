@@ -83,7 +83,7 @@ int watch_fd(const struct watch *w)
 void watch_add(struct watch *w, const char *path)
 {
 	ARRAY_GROW(w->logs, w->n_logs, w->cap_logs);
-	w->logs[w->n_logs++] = (struct log){ .path = path, .due = true, .moved = true };
+	w->logs[w->n_logs++] = (struct log){ .path = path, .due = path != NULL, .moved = path != NULL };
 }
 
 bool watch_is_due(const struct watch *w, size_t log)
@@ -215,7 +215,7 @@ static void take_event(struct watch *w, const struct inotify_event *e)
 {
 	if (e->mask & IN_Q_OVERFLOW) {
 		for (size_t i = 0; i < w->n_logs; i++)
-			w->logs[i].due = w->logs[i].moved = true;
+			w->logs[i].due = w->logs[i].moved = w->logs[i].path != NULL;
 		return;
 	}
 	for (size_t i = 0; i < w->n_ties; i++) {

@@ -21,7 +21,7 @@ struct watch *watch_new(struct diag_list *diags);
 void watch_free(struct watch *w);
 int watch_fd(const struct watch *w); /* becomes readable; non-blocking */
 
-/* Logs are numbered from 0 in the order they are added. Each is due at first. path: borrowed. */
+/* Logs are numbered from 0 in the order they are added. Each is due at first. path: borrowed; NULL: a number that is never due. */
 void watch_add(struct watch *w, const char *path);
 /*
  * Takes all events there are, and watches what is new. Returns how many logs are due. False in *ret_ok with a diagnostic when something can no
