@@ -162,7 +162,7 @@ static const struct ruleset *reload(void *context)
 			run->outputs[i].options.fields = &rules->fields;
 		ruleset_free(run->rules);
 		run->rules = rules;
-		diag_add(run->diags, DIAG_NOTE, NULL, 0, 0, "the rules were read again: %zu are in force", rules->n_rules);
+		diag_add(run->diags, DIAG_NOTE, NULL, 0, 0, "the rules were read again: %u are in force", rules->n_rules);
 	}
 	tell(run);
 	return run->rules;
