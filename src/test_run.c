@@ -241,6 +241,24 @@ static uint64_t top_count(const struct field_table *fields, const struct change 
 	return 0;
 }
 
+/* {{id}} in an expected word stands for the incident's id, which nobody can foretell. */
+static bool word_holds(struct span expected, struct span got, const char *id)
+{
+	struct span name = SPAN("{{id}}");
+	size_t id_len = strlen(id);
+
+	for (;;) {
+		const char *at = memmem(expected.ptr, expected.len, name.ptr, name.len);
+		if (!at)
+			return span_equal(expected, got);
+		size_t before = (size_t)(at - expected.ptr);
+		if (got.len < before + id_len || memcmp(got.ptr, expected.ptr, before) != 0 || memcmp(got.ptr + before, id, id_len) != 0)
+			return false;
+		expected = span_from(expected, before + name.len);
+		got = span_from(got, before + id_len);
+	}
+}
+
 static bool commands_hold(const struct test_expectation *e, const struct change *c)
 {
 	if (e->n_commands != c->n_commands)
@@ -248,7 +266,7 @@ static bool commands_hold(const struct test_expectation *e, const struct change 
 	for (uint32_t i = 0; i < e->n_commands; i++) {
 		const struct span *a = e->commands[i], *b = c->commands[i];
 		for (; a->ptr && b->ptr; a++, b++)
-			if (!span_equal(*a, *b))
+			if (!word_holds(*a, *b, c->id))
 				return false;
 		if (a->ptr || b->ptr)
 			return false;
@@ -364,13 +382,24 @@ static void append_scalar(struct buffer *out, struct span s)
 	buffer_append_char(out, '\'');
 }
 
-static void append_words(struct buffer *out, const struct span *words)
+/* id: written as {{id}}; NULL: there is none. */
+static void append_words(struct buffer *out, const struct span *words, const char *id)
 {
 	buffer_append_char(out, '[');
 	for (size_t i = 0; words[i].ptr; i++) {
+		struct span rest = words[i];
+		struct buffer word = BUFFER_INIT;
+		const char *at;
+		while (id && (at = memmem(rest.ptr, rest.len, id, strlen(id)))) {
+			buffer_append(&word, rest.ptr, (size_t)(at - rest.ptr));
+			buffer_append_string(&word, "{{id}}");
+			rest = span_from(rest, (size_t)(at - rest.ptr) + strlen(id));
+		}
+		buffer_append_span(&word, rest);
 		if (i)
 			buffer_append_string(out, ", ");
-		append_scalar(out, words[i]);
+		append_scalar(out, buffer_span(&word));
+		buffer_release(&word);
 	}
 	buffer_append_string(out, "]\n");
 }
@@ -462,7 +491,7 @@ static void append_expected(struct buffer *out, const char *begin, const struct 
 		buffer_printf(out, "%scommands:%s\n", begin, e->n_commands ? "" : " []");
 		for (uint32_t i = 0; i < e->n_commands; i++) {
 			buffer_printf(out, "%s  - ", begin);
-			append_words(out, e->commands[i]);
+			append_words(out, e->commands[i], NULL);
 		}
 		break;
 	case PART_END:
@@ -526,7 +555,7 @@ static void append_got(struct buffer *out, const char *begin, const struct test_
 		buffer_printf(out, "%scommands:%s\n", begin, c->n_commands ? "" : " []");
 		for (size_t i = 0; i < c->n_commands; i++) {
 			buffer_printf(out, "%s  - ", begin);
-			append_words(out, c->commands[i]);
+			append_words(out, c->commands[i], c->id);
 		}
 		break;
 	case PART_END:
@@ -794,8 +823,36 @@ struct concern {
 	bool *undetermined; /* rules that could not judge an absence */
 };
 
-/* Does any value that the detection asks for stand in the event? */
-static bool any_atom(struct matcher *m, const struct expr *x, struct event *e)
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool occurs(struct span word, struct span text)
+{
+	for (size_t i = 0; i + word.len <= text.len; i++) {
+		size_t k = 0;
+		while (k < word.len && lower(text.ptr[i + k]) == lower(word.ptr[k]))
+			k++;
+		if (k == word.len)
+			return true;
+	}
+	return false;
+}
+
+/* Does the record speak of what the atom asks for, if in another place? */
+static bool spoken_of(const struct atom *a, const struct event *e)
+{
+	if (a->op != ATOM_STRING && a->op != ATOM_KEYWORD)
+		return false;
+	for (uint16_t i = 0; i < a->pattern.n_pieces; i++)
+		if (a->pattern.pieces[i].len >= 3 && occurs(a->pattern.pieces[i], e->raw))
+			return true;
+	return false;
+}
+
+/* Is anything of the event as the detection wants it? */
+static bool any_atom(const struct ruleset *rs, struct matcher *m, const struct expr *x, struct event *e)
 {
 	switch (x->op) {
 	case EXPR_TRUE:
@@ -804,13 +861,13 @@ static bool any_atom(struct matcher *m, const struct expr *x, struct event *e)
 	case EXPR_NOT:
 		return false;
 	case EXPR_ATOM:
-		return matcher_expr_holds(m, x, e);
+		return matcher_expr_holds(m, x, e) || spoken_of(&rs->atoms[x->atom], e);
 	case EXPR_AND:
 	case EXPR_OR:
 		break;
 	}
 	for (uint32_t i = 0; i < x->n_children; i++)
-		if (any_atom(m, x->children[i], e))
+		if (any_atom(rs, m, x->children[i], e))
 			return true;
 	return false;
 }
@@ -821,7 +878,7 @@ static void judge(void *context, struct matcher *m, struct event *e)
 
 	for (uint32_t i = 0; i < c->rules->n_rules; i++)
 		if (c->wanted[i] && !c->touched[i] && c->rules->rules[i].expr && rule_applies(&c->rules->rules[i], e->source) &&
-		    any_atom(m, c->rules->rules[i].expr, e))
+		    any_atom(c->rules, m, c->rules->rules[i].expr, e))
 			c->touched[i] = true;
 }
 
