@@ -840,9 +840,14 @@ static bool occurs(struct span word, struct span text)
 	return false;
 }
 
-/* Does the record speak of what the atom asks for, if in another place? */
+/*
+ * Does the record speak of what the atom asks for, if in another place? Of a regex nobody knows the words; but where it looks at a field that only
+ * a few records have, those are of concern.
+ */
 static bool spoken_of(const struct atom *a, const struct event *e)
 {
+	if (a->op == ATOM_REGEX)
+		return a->field >= FIELD_BUILTIN_COUNT && event_first(e, a->field);
 	if (a->op != ATOM_STRING && a->op != ATOM_KEYWORD)
 		return false;
 	for (uint16_t i = 0; i < a->pattern.n_pieces; i++)
