@@ -147,3 +147,60 @@ bool open_outputs(const struct options *o, const struct ruleset *rs, const struc
 	}
 	return ok;
 }
+
+/* ---- reading ---- */
+
+bool reading_open(const struct options *o, const struct ruleset *rules, char *const *words, size_t n_words, struct reading *ret,
+		  struct diag_list *diags)
+{
+	static char dash[] = "-";
+	static char *const only_stdin[] = { dash };
+	int64_t now_ns = wall_clock_ns();
+
+	*ret = (struct reading){
+		.pipeline = { .rules = rules, .zone = default_zone(o), .zone_of = zone_of, .zone_context = (void *)(uintptr_t)o, .lateness_ns = o->lateness_ns,
+			      .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = now_ns, .record_limit = o->max_record,
+			      .max_keys = (uint32_t)o->max_keys },
+		.run = { .rules = rules, .stdin_source = o->source, .now_ns = now_ns, .lateness_ns = o->lateness_ns },
+	};
+	if (n_words == 0 && isatty(STDIN_FILENO)) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
+		diag_hint(diags, "name logs or a town's directory (~/gt), or pipe a log in");
+		return false;
+	}
+	if (!parse_times(o, &ret->pipeline, diags))
+		return false;
+	if (o->source && !source_by_name(rules, o->source)) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "-s %s: unknown source", o->source);
+		diag_hint(diags, "sources are town events daemon overseer guardian ps syslog json text, and those that rules define");
+	}
+	for (size_t i = 0; i < o->n_zones; i++)
+		if (o->zones[i].source && !source_by_name(rules, o->zones[i].source))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
+	stream_discover(n_words ? words : only_stdin, n_words ? n_words : 1, known_source, (void *)(uintptr_t)rules, &ret->streams, diags);
+	ret->bad_inputs = diags->n_errors > 0;
+	if (ret->bad_inputs && !ret->streams.n) {
+		reading_release(ret);
+		return false;
+	}
+	return true;
+}
+
+void reading_release(struct reading *r)
+{
+	stream_list_release(&r->streams);
+}
+
+bool wants_jsonl(const struct options *o, bool *ret, struct diag_list *diags)
+{
+	*ret = false;
+	for (size_t i = 0; i < o->n_outputs; i++) {
+		if ((o->outputs[i].format != EMIT_TEXT && o->outputs[i].format != EMIT_JSONL) || o->outputs[i].path || o->n_outputs > 1) {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "`tocsin %s` writes text or jsonl, to standard output", verb_name(o->verb));
+			diag_hint(diags, "-o text or -o jsonl");
+			return false;
+		}
+		*ret = o->outputs[i].format == EMIT_JSONL;
+	}
+	return true;
+}

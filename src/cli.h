@@ -12,6 +12,7 @@ int verb_run(const struct options *o); /* run and fields */
 int verb_check(const struct options *o);
 int verb_test(const struct options *o);
 int verb_rules(const struct options *o);
+int verb_explain(const struct options *o);
 
 /* By --color, NO_COLOR and whether the descriptor is a terminal. */
 bool wants_colour(const struct options *o, int fd);
@@ -38,5 +39,21 @@ bool parse_times(const struct options *o, struct pipeline_options *p, struct dia
 /* Of -o; the list is the caller's to free, the outputs to close. False with diagnostics. */
 bool open_outputs(const struct options *o, const struct ruleset *rs, const struct zone *zone, struct output **ret, size_t *ret_n,
 		  struct diag_list *diags);
+
+/*
+ * What the verbs share that read logs to say something of them (explain, fields, diff): inputs, and how they are read. rules: the caller's. False with
+ * diagnostics when there is nothing to read. bad_inputs: some of them are not there, or wrong; the others can be read.
+ */
+struct reading {
+	struct stream_list streams;
+	struct pipeline_options pipeline;
+	struct run_options run;
+	bool bad_inputs;
+};
+bool reading_open(const struct options *o, const struct ruleset *rules, char *const *words, size_t n_words, struct reading *ret,
+		  struct diag_list *diags);
+void reading_release(struct reading *r);
+/* -o text or -o jsonl, to standard output; by default text. False with diagnostics when it is another. */
+bool wants_jsonl(const struct options *o, bool *ret, struct diag_list *diags);
 
 #endif

@@ -3,12 +3,14 @@ tocsin_lib += \
 
 tocsin_SOURCES += \
 	src/cli.c src/cli.h \
+	src/explain.c src/explain.h src/explain_print.c \
 	src/fields.c src/fields.h \
 	src/main.c \
 	src/options.c src/options.h \
 	src/run.c src/run.h \
 	src/verb_check.c \
 	src/test_run.c src/test_run.h \
+	src/verb_explain.c \
 	src/verb_rules.c \
 	src/verb_run.c \
 	src/verb_test.c

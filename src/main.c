@@ -45,6 +45,9 @@ int main(int argc, char **argv)
 		case VERB_TEST:
 			status = verb_test(&o);
 			break;
+		case VERB_EXPLAIN:
+			status = verb_explain(&o);
+			break;
 		case VERB_RULES:
 			status = verb_rules(&o);
 			break;

@@ -32,6 +32,9 @@ enum option_id {
 	OPT_TAP,
 	OPT_JUNIT,
 	OPT_POLL,
+	OPT_RULE,
+	OPT_KEY,
+	OPT_AT,
 };
 
 struct option_row {
@@ -43,24 +46,27 @@ struct option_row {
 };
 
 #define V(v) (1u << (v))
-#define READING (V(VERB_RUN) | V(VERB_FIELDS))
+#define READING (V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN))
 #define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_COMPLETION))
 
 static const struct option_row table[] = {
 	{ OPT_RULES, "rules", "PATH", "rules; repeatable; `default`: installed ones", "<path>",
-	  V(VERB_RUN) | V(VERB_RULES) | V(VERB_FIELDS) },
+	  READING | V(VERB_RULES) },
 	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, …",
 	  "town events daemon overseer guardian ps syslog json text", READING },
-	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) },
+	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_EXPLAIN) },
 	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
 	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
 	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
-	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) },
+	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) | V(VERB_EXPLAIN) },
 	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
 	{ OPT_UNTIL, "until", "TIME", "leave out what is newer; time runs to there", "now", READING },
+	{ OPT_RULE, "rule", "NAME", "the rule to explain (default: a table of all)", "<rule>", V(VERB_EXPLAIN) },
+	{ OPT_KEY, "key", "NAME=VALUE", "only this key of it; repeatable", NULL, V(VERB_EXPLAIN) },
+	{ OPT_AT, "at", "TIME", "as it stood at this time", "<time>", V(VERB_EXPLAIN) },
 	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
-	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, READING },
-	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) },
+	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
+	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) },
 	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1 MiB)", NULL, READING },
 	{ OPT_TAP, "tap", NULL, "results as TAP", NULL, V(VERB_TEST) },
 	{ OPT_JUNIT, "junit", "FILE", "results as JUnit XML, too", "<path>", V(VERB_TEST) },
@@ -79,6 +85,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
 	[VERB_CHECK] = { "check", "[RULES...]", "validate rule files" },
 	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules" },
 	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
+	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not" },
 	[VERB_RULES] = { "rules", "", "list the loaded rules" },
 	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
 };
@@ -202,6 +209,20 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_UNTIL:
 		o->until = value;
 		break;
+	case OPT_AT:
+		o->at = value;
+		break;
+	case OPT_RULE:
+		o->rule = value;
+		break;
+	case OPT_KEY:
+		if (!strchr(value, '=') || value[0] == '=') {
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--key %s: must be NAME=VALUE", value);
+			diag_hint(diags, "a group-by field of the rule and its value: --key rig=prajna");
+		}
+		o->keys = xrealloc(o->keys, (o->n_keys + 1) * sizeof *o->keys);
+		o->keys[o->n_keys++] = value;
+		break;
 	case OPT_EXIT_CODE:
 		o->exit_code = true;
 		break;
@@ -312,6 +333,7 @@ void options_release(struct options *o)
 	free(o->rules);
 	free(o->outputs);
 	free(o->zones);
+	free(o->keys);
 }
 
 void options_help(struct buffer *out, enum verb v)

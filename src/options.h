@@ -12,7 +12,7 @@
 #define EXIT_INCIDENT 1 /* --exit-code: an incident opened; test: one failed; diff: findings */
 #define EXIT_TROUBLE 2
 
-enum verb { VERB_RUN, VERB_CHECK, VERB_TEST, VERB_FIELDS, VERB_RULES, VERB_COMPLETION };
+enum verb { VERB_RUN, VERB_CHECK, VERB_TEST, VERB_FIELDS, VERB_EXPLAIN, VERB_RULES, VERB_COMPLETION };
 #define VERB_COUNT (VERB_COMPLETION + 1)
 const char *verb_name(enum verb v);
 
@@ -38,9 +38,12 @@ struct options {
 	struct zone_option *zones;
 	size_t n_zones;
 	int64_t lateness_ns;
-	const char *since, *until;
+	const char *since, *until, *at;
 	bool follow;
 	int64_t poll_ns;         /* 0: no --poll */
+	const char *rule;        /* --rule */
+	char **keys;             /* --key NAME=VALUE, as written */
+	size_t n_keys;
 	bool exit_code, stats, quiet, help, version;
 	bool tap;                /* test */
 	const char *junit;       /* test; NULL: none */

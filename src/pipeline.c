@@ -50,7 +50,7 @@ struct lane {
 	int64_t rest_ns;         /* its time; TIME_NONE: none */
 	int64_t rest_seen_ns;    /* REST_PIECE: when it was first found as it is; TIME_NONE: not yet */
 
-	int64_t newest_ns;
+	int64_t first_ns, newest_ns;
 	uint64_t sequence;
 	uint64_t files, late, future;
 	uint32_t number;
@@ -94,6 +94,8 @@ static void on_notice(void *context, const struct rule *rule, int64_t time_ns, c
 	struct pipeline *p = context;
 	struct buffer when = BUFFER_INIT;
 
+	if (p->o.trace && p->o.trace->wanted && !p->o.trace->wanted[rule->index])
+		return; /* another rule is explained */
 	if (++p->notices > NOTICE_LIMIT)
 		return;
 	time_format_utc(&when, time_ns);
@@ -201,7 +203,7 @@ static struct lane *lane_new(struct pipeline *p, const char *name)
 
 	l->name = lasting(p, name);
 	l->next_start = SIZE_MAX;
-	l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_seen_ns = TIME_NONE;
+	l->first_ns = l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_seen_ns = TIME_NONE;
 	l->place.file = l->next_place.file = l->name;
 	l->place.line = 1;
 	l->number = p->next_number++;
@@ -446,8 +448,11 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 			l->future++;
 			continue;
 		}
-		if (r->time_ns > l->newest_ns)
+		if (r->time_ns > l->newest_ns) {
+			if (l->newest_ns == TIME_NONE)
+				l->first_ns = r->time_ns;
 			l->newest_ns = r->time_ns;
+		}
 		if (l->parse_all || (p->candidates[i / 64] >> (i % 64) & 1))
 			record_take(p, l, i);
 	}
@@ -886,7 +891,8 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 		const struct lane *l = p->lanes[i];
 		if (!l->has_source || index-- > 0)
 			continue;
-		*ret = (struct lane_stats){ l->name, l->source.name, decoder_stats(l->decoder), matcher_stats(l->matcher), l->files, l->late, l->future };
+		*ret = (struct lane_stats){ l->name, l->source.name, decoder_stats(l->decoder), matcher_stats(l->matcher), l->files, l->late, l->future,
+					    l->first_ns, l->newest_ns };
 		return true;
 	}
 	return false;

@@ -151,6 +151,7 @@ struct lane_stats {
 	const struct decoder_stats *decoder;
 	const struct matcher_stats *matcher;
 	uint64_t files, late, future;
+	int64_t first_ns, newest_ns; /* oldest and newest stamp; TIME_NONE: none */
 };
 /* Of lanes with a source; false behind the last. */
 bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_stats *ret);

@@ -1,2 +1,6 @@
 # Tests that belong to no single stage.
 tap_tests += tests/layers.sh tests/golden.tap tests/fuzz.tap tests/cli.tap tests/one-answer.tap tests/readme.tap tests/rules.tap tests/scripts/kill.tap tests/scripts/shellcheck.tap
+check_helpers += trace-same
+trace_same_SOURCES = tests/trace-same.c src/run.c
+trace_same_LDADD = $(tocsin_libs)
+tap_tests += tests/explain.tap tests/manual.tap

@@ -294,7 +294,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 				triggers = false;
 	double value = (double)__builtin_popcountll(seen);
 	if (traced(en, r->index))
-		trace_tell_value(en, TRACE_EVALUATED, c, o, value, triggers);
+		trace_tell_input(en, c, o, i, value, triggers);
 	if (triggers && k->has_negation) {
 		bool waits = false;
 		uint64_t with = seen;

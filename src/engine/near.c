@@ -18,7 +18,9 @@ struct peak {
 	const struct rule *rule;
 	uint64_t hash;
 	struct near_miss miss;   /* text is made when it ends, but for temporal */
-	int64_t oldest_ns;       /* first event of the window then */
+	int64_t oldest_ns;       /* first event of the window then; temporal: of the inputs seen */
+	uint32_t oldest_input;   /* temporal: which input that was */
+	uint64_t seen;           /* temporal: inputs, bits */
 	int64_t snapshot_ns;
 	int64_t pending_ns;      /* an absence that waits; TIME_NONE */
 	uint32_t n_gaps;
@@ -121,10 +123,31 @@ void near_condition(struct buffer *out, const struct correlation *k)
 	buffer_printf(out, "all %u", wanted);
 }
 
+static bool is_temporal(const struct correlation *k)
+{
+	return k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED;
+}
+
+void near_verdict(struct buffer *out, const struct correlation *k, double value)
+{
+	unsigned wanted = 0;
+
+	if (k->type == CORRELATION_SUSTAINED)
+		duration_format(out, (int64_t)(value * NS_PER_SECOND));
+	else
+		append_number(out, value);
+	buffer_append_string(out, " of ");
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		wanted += !k->inputs[i].negated;
+	if (is_temporal(k) && !k->n_bounds)
+		buffer_printf(out, "%u input%s", wanted, wanted == 1 ? "" : "s");
+	else
+		near_condition(out, k);
+}
+
 static bool is_count(const struct correlation *k)
 {
-	return k->type == CORRELATION_EVENT_COUNT || k->type == CORRELATION_VALUE_COUNT || k->type == CORRELATION_CONCURRENT ||
-	       k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED;
+	return k->type == CORRELATION_EVENT_COUNT || k->type == CORRELATION_VALUE_COUNT || k->type == CORRELATION_CONCURRENT || is_temporal(k);
 }
 
 /* How far a value is from the bounds, in parts of the bound: 0 where they hold. */
@@ -147,6 +170,22 @@ static double bounds_distance(const struct correlation *k, double value)
 			worst = away;
 	}
 	return worst < 1 ? worst : 1;
+}
+
+double near_distance(const struct correlation *k, double value)
+{
+	unsigned wanted = 0;
+
+	if (k->type == CORRELATION_SUSTAINED) {
+		double d = 1 - value * NS_PER_SECOND / (double)(k->timespan_ns ? k->timespan_ns : 1);
+		return d > 0 ? d : 0;
+	}
+	if (k->n_bounds)
+		return bounds_distance(k, value);
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		wanted += !k->inputs[i].negated;
+	double d = ((double)wanted - value) / (wanted ? wanted : 1);
+	return d > 0 ? d : 0;
 }
 
 /* ---- the lists ---- */
@@ -246,14 +285,7 @@ static void peak_clear(struct peak *p)
 /* "5 of > 5" */
 static void append_state(struct buffer *out, const struct peak *p)
 {
-	const struct correlation *k = p->rule->correlation;
-
-	if (k->type == CORRELATION_SUSTAINED)
-		duration_format(out, (int64_t)(p->miss.value * NS_PER_SECOND));
-	else
-		append_number(out, p->miss.value);
-	buffer_append_string(out, " of ");
-	near_condition(out, k);
+	near_verdict(out, p->rule->correlation, p->miss.value);
 }
 
 /* It did not get nearer. s: the step that ended it; NULL: the end of the input at end_ns, or no longer followed. */
@@ -363,9 +395,7 @@ static int64_t temporal_text(const struct trace_step *s, struct buffer *out)
 	int64_t margin = 0;
 	bool any = false;
 
-	append_number(out, c->value);
-	buffer_append_string(out, " of ");
-	near_condition(out, k);
+	near_verdict(out, k, c->value);
 	for (uint32_t i = 0; i < c->n_inputs; i++) {
 		const struct trace_input *in = &c->inputs[i];
 		if (in->negated || in->seen)
@@ -388,6 +418,32 @@ static int64_t temporal_text(const struct trace_step *s, struct buffer *out)
 	return margin;
 }
 
+/* An input that was wanting at the peak has come, when what was there then had left: that is how near it was. */
+static void came_too_late(struct peak *p, const struct trace_step *s)
+{
+	const struct correlation *k = s->rule->correlation;
+	struct buffer b = BUFFER_INIT;
+
+	for (uint32_t i = 0; i < k->n_inputs; i++) {
+		if (s->cell->inputs[i].rule != s->input || p->seen >> i & 1)
+			continue;
+		if (p->oldest_ns == TIME_NONE || p->oldest_ns > s->cell->from_ns)
+			return;
+		p->miss.margin_ns = s->cell->from_ns - p->oldest_ns;
+		near_verdict(&b, k, p->miss.value);
+		buffer_printf(&b, "; %s came ", s->input->name);
+		if (p->miss.margin_ns) {
+			duration_format(&b, p->miss.margin_ns);
+			buffer_printf(&b, " after %s had left", s->cell->inputs[p->oldest_input].rule->name);
+		} else {
+			buffer_printf(&b, "in the instant in which %s left", s->cell->inputs[p->oldest_input].rule->name);
+		}
+		free((char *)(uintptr_t)p->miss.text);
+		p->miss.text = text_take(&b);
+		return;
+	}
+}
+
 static void evaluated(struct near *n, const struct trace_step *s)
 {
 	const struct correlation *k = s->rule->correlation;
@@ -401,29 +457,38 @@ static void evaluated(struct near *n, const struct trace_step *s)
 		peak_clear(p);
 		return;
 	}
-	if (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED) {
+	if (is_temporal(k)) {
 		struct buffer b = BUFFER_INIT;
-		unsigned wanted = 0;
-		for (uint32_t i = 0; i < k->n_inputs; i++)
-			wanted += !k->inputs[i].negated;
-		distance = k->n_bounds ? bounds_distance(k, c->value) : ((double)wanted - c->value) / (wanted ? wanted : 1);
+		distance = near_distance(k, c->value);
 		if (distance < 0.01)
 			distance = 0.01; /* all are there, and it does not hold: not in this order */
-		if (p->used && distance >= p->miss.distance)
+		if (p->used && distance >= p->miss.distance) {
+			came_too_late(p, s);
 			peak_end(n, p, s, s->now_ns);
+		}
 		p = peak_of(n, s);
+		if (c->value == 0)
+			return; /* nothing of it */
 		peak_set(p, s, distance);
+		p->seen = 0;
+		for (uint32_t i = 0; i < c->n_inputs; i++)
+			if (c->inputs[i].seen && !c->inputs[i].negated) {
+				p->seen |= UINT64_C(1) << i;
+				if (p->oldest_ns == TIME_NONE || c->inputs[i].time_ns < p->oldest_ns) {
+					p->oldest_ns = c->inputs[i].time_ns;
+					p->oldest_input = i;
+				}
+			}
 		p->miss.margin_ns = temporal_text(s, &b);
 		p->miss.text = text_take(&b);
 		return;
 	}
 	if (k->type == CORRELATION_SUSTAINED) {
-		distance = 1 - c->value * NS_PER_SECOND / (double)(k->timespan_ns ? k->timespan_ns : 1);
-		peak_set(p, s, distance);
+		peak_set(p, s, near_distance(k, c->value));
 		p->miss.margin_ns = k->timespan_ns - (int64_t)(c->value * NS_PER_SECOND);
 		return;
 	}
-	distance = bounds_distance(k, c->value);
+	distance = near_distance(k, c->value);
 	if (p->used) {
 		bool gone = k->type == CORRELATION_CONCURRENT ? p->snapshot_ns != c->last_ns : p->oldest_ns <= c->from_ns;
 		if (distance > p->miss.distance || (gone && distance == p->miss.distance)) {

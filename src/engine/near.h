@@ -34,7 +34,11 @@ void near_finish(struct near *n, int64_t end_ns);
 /* Nearest first; borrowed until near_free(). */
 const struct near_miss *near_best(const struct near *n, const struct rule *r, size_t *ret_n);
 
+/* How far a value is from the condition: 0 where it holds … 1. */
+double near_distance(const struct correlation *k, double value);
 /* A correlation's condition as people write it: "> 5", ">= 3 and < 9"; sustained: "5m"; an extended condition as it is; "all 3 inputs". */
 void near_condition(struct buffer *out, const struct correlation *k);
+/* A value against it: "5 of > 5", "4m of 5m", "1 of 2 inputs". */
+void near_verdict(struct buffer *out, const struct correlation *k, double value);
 
 #endif

@@ -232,6 +232,7 @@ static inline bool traced(const struct engine *en, uint32_t rule)
 }
 void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o);
 void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o, double value, bool holds);
+void trace_tell_input(struct engine *en, const struct cell *c, const struct occurrence *o, uint32_t input, double value, bool holds);
 void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, const struct occurrence *o, field_id field);
 void trace_tell_left(struct engine *en, const struct cell *c, const struct entry *e, int64_t left_ns, bool cut);
 void trace_tell_inhibited(struct engine *en, const struct cell *c, const struct occurrence *o, double value, const struct rule *by);

@@ -185,6 +185,16 @@ void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell
 	en->trace->step(en->trace->context, &s);
 }
 
+void trace_tell_input(struct engine *en, const struct cell *c, const struct occurrence *o, uint32_t input, double value, bool holds)
+{
+	struct trace_cell v = view_of(en, c, value, holds);
+	struct trace_step s = { .kind = TRACE_EVALUATED, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE,
+				.input = &en->rules->rules[v.rule->correlation->inputs[input].rule] };
+
+	set_event(&s, o);
+	en->trace->step(en->trace->context, &s);
+}
+
 void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, const struct occurrence *o, field_id field)
 {
 	struct trace_step s = { .kind = kind, .rule = r, .now_ns = en->now_ns, .field = field };

@@ -81,6 +81,7 @@ struct trace_step {
 	field_id field;                /* TRACE_NO_KEY */
 	int64_t left_ns, gap_ns;
 	const struct rule *other;      /* TRACE_INHIBITED */
+	const struct rule *input;      /* TRACE_EVALUATED of a temporal one: which of its inputs came */
 };
 
 struct engine_trace {

@@ -7,7 +7,8 @@
  *	advance 100               time passes
  *	end 60 55 complete        the snapshot of second 55 has ended, known at second 60
  */
-#include "engine/engine.h"
+#include "engine/clause.h"
+#include "engine/near.h"
 #include "engine/order.h"
 #include "engine/strings.h"
 #include "engine/tally.h"
@@ -29,6 +30,11 @@ struct run {
 	struct event event;
 	uint32_t *matched;
 	struct buffer told;
+	bool with_trace;
+	struct engine_trace trace;
+	struct near *near;
+	struct buffer shown; /* by the trace, at its moment */
+	uint64_t matched_told, matched_judged;
 };
 
 static void tell(void *context, const struct change *c)
@@ -53,11 +59,63 @@ static void notice(void *context, const struct rule *rule, int64_t time_ns, cons
 	buffer_printf(&r->told, "%" PRId64 " notice %s: %s\n", time_ns / NS_PER_SECOND, rule->name, text);
 }
 
+/* The trace: what came nearest, what each key looks like at second 12, and that both ways to judge a detection agree. */
+
+static void on_step(void *context, const struct trace_step *s)
+{
+	struct run *r = context;
+
+	ck_assert_ptr_nonnull(trace_kind_name(s->kind));
+	r->matched_told += s->kind == TRACE_MATCHED && !s->rule->about_incidents; /* those see some incidents only */
+	near_step(r->near, s);
+}
+
+static void on_judge(void *context, struct matcher *m, struct event *e)
+{
+	struct run *r = context;
+	struct clause why[4];
+
+	for (uint32_t i = 0; i < r->rules->n_rules; i++)
+		if (rule_applies(&r->rules->rules[i], e->source) && !r->rules->rules[i].about_incidents)
+			r->matched_judged += clause_failures(m, r->rules->rules[i].expr, e, why, 4) == 0;
+}
+
+static void show_cell(void *context, const struct trace_cell *c)
+{
+	struct run *r = context;
+
+	buffer_printf(&r->shown, "%s", c->rule->name);
+	for (size_t i = 0; i < c->n_key; i++)
+		buffer_printf(&r->shown, " %.*s", (int)c->key[i].value.len, c->key[i].value.ptr);
+	buffer_printf(&r->shown, " %.15g%s", c->value, c->holds ? " holds" : "");
+	for (uint32_t i = 0; i < c->n_entries; i++) {
+		struct trace_entry e;
+		trace_entry(c, i, &e);
+		buffer_printf(&r->shown, " %" PRId64, e.time_ns / NS_PER_SECOND);
+	}
+	if (c->pending_ns != TIME_NONE)
+		buffer_printf(&r->shown, " until %" PRId64, c->pending_ns / NS_PER_SECOND);
+	buffer_append_string(&r->shown, c->incident ? " open\n" : "\n");
+}
+
+static void on_moment(void *context, struct engine *en)
+{
+	struct run *r = context;
+
+	for (uint32_t i = 0; i < r->rules->n_rules; i++)
+		engine_inspect(en, &r->rules->rules[i], show_cell, r);
+}
+
 static void engine_start(struct run *r)
 {
 	struct engine_options o = { .max_keys = 4 };
 
 	r->engine = engine_new(r->rules, &o, tell, notice, r);
+	if (r->with_trace) {
+		r->near = near_new(r->rules, 3);
+		r->trace = (struct engine_trace){ .step = on_step, .judge = on_judge, .at_ns = 12 * NS_PER_SECOND, .at = on_moment, .context = r };
+		engine_trace_set(r->engine, &r->trace);
+	}
 	engine_source_present(r->engine, &town);
 	engine_source_present(r->engine, &ps);
 }
@@ -122,14 +180,19 @@ static void play_line(struct run *r, char *line)
 			e->snapshot_ns = e->time_ns;
 		}
 	}
+	if (r->with_trace)
+		on_judge(r, e->source == &ps ? r->ps : r->town, e);
 	size_t n = matcher_match(e->source == &ps ? r->ps : r->town, SIZE_MAX, e, r->matched);
 	engine_event(r->engine, e, order == INT64_MIN ? e->time_ns : order, r->matched, n);
 	free(raw);
 }
 
-static char *play(const char *rules, const char *script, int cut_at)
+#define TRACED (-3)
+
+/* shown, near: with TRACED, what the trace saw at second 12, and the nearest misses; may be NULL. */
+static char *play_traced(const char *rules, const char *script, int cut_at, char **shown, char **near)
 {
-	struct run r = { 0 };
+	struct run r = { .with_trace = cut_at == TRACED };
 	struct diag_list diags = DIAG_LIST_INIT;
 	char *text = xstrdup(script), *save;
 	int n = 0;
@@ -149,6 +212,35 @@ static char *play(const char *rules, const char *script, int cut_at)
 		play_line(&r, line);
 	}
 	engine_finish(r.engine);
+	if (r.with_trace) {
+		struct buffer misses = BUFFER_INIT;
+		near_finish(r.near, engine_now(r.engine));
+		for (uint32_t i = 0; i < r.rules->n_rules; i++) {
+			size_t n_misses;
+			const struct near_miss *m = near_best(r.near, &r.rules->rules[i], &n_misses);
+			for (size_t j = 0; j < n_misses; j++) {
+				buffer_printf(&misses, "%" PRId64 " %s", m[j].time_ns / NS_PER_SECOND, m[j].rule->name);
+				for (size_t k = 0; k < m[j].n_key; k++)
+					buffer_printf(&misses, " %.*s", (int)m[j].key[k].value.len, m[j].key[k].value.ptr);
+				buffer_printf(&misses, ": %s", m[j].text);
+				if (m[j].times > 1)
+					buffer_printf(&misses, " (%" PRIu64 ")", m[j].times);
+				buffer_append_char(&misses, '\n');
+			}
+		}
+		ck_assert_uint_eq(r.matched_told, r.matched_judged);
+		buffer_append_char(&misses, 0);
+		buffer_append_char(&r.shown, 0);
+		if (near)
+			*near = misses.data;
+		else
+			buffer_release(&misses);
+		if (shown)
+			*shown = r.shown.data;
+		else
+			buffer_release(&r.shown);
+		near_free(r.near);
+	}
 	engine_free(r.engine);
 	matcher_free(r.town);
 	matcher_free(r.ps);
@@ -159,6 +251,11 @@ static char *play(const char *rules, const char *script, int cut_at)
 	free(text);
 	buffer_append_char(&r.told, 0);
 	return r.told.data;
+}
+
+static char *play(const char *rules, const char *script, int cut_at)
+{
+	return play_traced(rules, script, cut_at, NULL, NULL);
 }
 
 #define DETECT(name, what) \
@@ -326,6 +423,83 @@ START_TEST(test_scripts)
 	for (int cut = 1; cut < lines; cut++)
 		expect(play(s->rules, s->events, cut), s->told);
 	expect(play(s->rules, s->events, -2), s->told);
+	expect(play(s->rules, s->events, TRACED), s->told);
+}
+END_TEST
+
+/* Near misses, and what a key looks like at second 12. */
+static const struct trace_case {
+	const char *name, *rules, *events, *near, *shown;
+} trace_cases[] = {
+	{ "the third came as the first left, the fourth two seconds later",
+	  DETECT("k", "type: kill")
+	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [], timespan: 10s, condition: {gt: 2}}\n",
+	  "0 type=kill\n5 type=kill\n10 type=kill\n17 type=kill\n40 type=kill\n",
+	  "5 storm: 2 of > 2; the third came in the instant in which the first left\n"
+	  "10 storm: 2 of > 2; the third came 2s after the first had left\n"
+	  "17 storm: 2 of > 2; the third came 20s after the first had left\n",
+	  "storm 2 5 10\n" },
+	{ "what opened is no near miss; what follows it may be one",
+	  DETECT("k", "type: kill")
+	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [rig], timespan: 10s, condition: {gte: 2}}\n"
+	  "incident: {resolve-after: 5s}\n",
+	  "0 type=kill rig=r\n1 type=kill rig=r\n8 type=kill rig=q\n11 type=kill\n20 type=kill rig=r\nadvance 40\n",
+	  "8 storm q: 1 of >= 2; no other came before the first had left\n"
+	  "11 storm: an event that it is about has no rig\n"
+	  "20 storm r: 1 of >= 2; no other came before the first had left\n",
+	  "storm q 1 8\n" },
+	{ "a condition that holds and is inhibited",
+	  DETECT("k", "type: kill") DETECT("x", "type: x")
+	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [], timespan: 10s, condition: {gte: 1}}\nincident: {inhibited-by: [b]}\n---\n"
+	  "title: B\nname: b\ncorrelation: {type: event_count, rules: [x], group-by: [], timespan: 10s, condition: {gte: 1}}\n",
+	  "0 type=x\n1 type=kill\n2 type=kill\n",
+	  "1 storm: its condition holds, but an incident of b is open (2)\n",
+	  "storm 2 holds 1 2\nb 1 holds 0 open\n" },
+	{ "temporal: what had left, what never came, what came in the wrong order",
+	  DETECT("a", "type: a") DETECT("b", "type: b")
+	  "title: T\nname: chain\ncorrelation: {type: temporal_ordered, rules: [a, b], group-by: [rig], timespan: 10s}\n",
+	  "0 type=a rig=r\n11 type=b rig=r\n20 type=a rig=q\n30 type=b rig=s\n31 type=a rig=s\n",
+	  "0 chain r: 1 of 2 inputs; b came 1s after a had left\n"
+	  "20 chain q: 1 of 2 inputs; wanting: b\n"
+	  "31 chain s: 1 of 2 inputs; wanting: b\n",
+	  NULL },
+	{ "absence: met just in time, and what had come before",
+	  DETECT("a", "type: a") DETECT("b", "type: b")
+	  "title: T\nname: silent\ncorrelation: {type: temporal_ordered, rules: [a, b], group-by: [], timespan: 10s, condition: a and not b}\n---\n"
+	  "title: U\nname: unplanned\ncorrelation: {type: temporal_ordered, rules: [b, a], group-by: [], timespan: 10s, condition: a and not b}\n",
+	  "0 type=a\n9 type=b\n11 type=a\n",
+	  "9 silent: what it waits for came, 1s before the deadline\n"
+	  "11 silent: it waits: the input ends 10s before the deadline\n"
+	  "11 unplanned: b had come 2s before\n",
+	  NULL },
+	{ "sustained: how long it held, and what did not count",
+	  DETECT_PS("hot", "cpu|gt: 90")
+	  "title: T\nname: busy\ncorrelation: {type: sustained, rules: [hot], group-by: [pid], timespan: 20s, max-gap: 10s}\n",
+	  "0 pid=7 cpu=95\n10 pid=7 cpu=95\n30 pid=7 cpu=95\n31 pid=7 cpu=3\n40 pid=8 cpu=95\nend 50 45 complete\n60 pid=9 cpu=99\n",
+	  "30 busy 7: 10s of 20s; then it did not hold any more; 1 gap of 20s does not count\n"
+	  "40 busy 8: 0s of 20s; then it was missing from a complete snapshot\n"
+	  "60 busy 9: 0s of 20s; nothing more was seen of it\n",
+	  "busy 7 10\n" },
+	{ "concurrent: the most in one snapshot",
+	  DETECT_PS("hot", "cpu|gt: 90")
+	  "title: T\nname: many\ncorrelation: {type: concurrent, rules: [hot], group-by: [], condition: {field: pid, gte: 3}}\n",
+	  "0 pid=7 cpu=95\n0 pid=8 cpu=95\nend 0 0 complete\n12 pid=7 cpu=95\nend 12 12 complete\n30 pid=9 cpu=95\n",
+	  "0 many: 2 of >= 3 in one snapshot\n"
+	  "12 many: 1 of >= 3 in one snapshot (2)\n",
+	  "" }, /* the complete snapshot of second 12 has ended it */
+};
+
+START_TEST(test_trace)
+{
+	const struct trace_case *t = &trace_cases[_i];
+	char *near, *shown;
+
+	free(play_traced(t->rules, t->events, TRACED, &shown, &near));
+	expect(near, t->near);
+	if (t->shown)
+		expect(shown, t->shown);
+	else
+		free(shown);
 }
 END_TEST
 
@@ -493,6 +667,7 @@ int main(void)
 
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, test_scripts, 0, (int)(sizeof scripts / sizeof *scripts));
+	tcase_add_loop_test(cases, test_trace, 0, (int)(sizeof trace_cases / sizeof *trace_cases));
 	tcase_add_test(cases, test_damaged_state);
 	tcase_add_test(cases, test_strings);
 	tcase_add_test(cases, test_tally);
