@@ -17,3 +17,7 @@ tocsin_SOURCES += \
 
 # In the library, for its fuzz target.
 tocsin_lib += src/test_file.c src/test_file.h src/test_input.c src/test_parse.h
+
+check_PROGRAMS += test_pipeline
+test_pipeline_SOURCES = tests/unit/test_pipeline.c
+test_pipeline_LDADD = $(test_libs)

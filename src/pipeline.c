@@ -48,7 +48,9 @@ struct lane {
 	/* At its end: how the block's rest stands. */
 	enum decoder_rest rest;
 	int64_t rest_ns;         /* its time; TIME_NONE: none */
-	int64_t rest_seen_ns;    /* REST_PIECE: when it was first found as it is; TIME_NONE: not yet */
+	int64_t rest_read_ns;    /* REST_PIECE: the horizon of the round that read it, and of the first one */
+	int64_t rest_seen_ns;    /*   after it that found it the same; TIME_NONE: none yet */
+	int64_t due_ns;          /* the horizon that will find it complete; INT64_MAX: there is none */
 
 	int64_t first_ns, newest_ns;
 	uint64_t sequence;
@@ -203,7 +205,8 @@ static struct lane *lane_new(struct pipeline *p, const char *name)
 
 	l->name = lasting(p, name);
 	l->next_start = SIZE_MAX;
-	l->first_ns = l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_seen_ns = TIME_NONE;
+	l->first_ns = l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
+	l->due_ns = INT64_MAX;
 	l->place.file = l->next_place.file = l->name;
 	l->place.line = 1;
 	l->number = p->next_number++;
@@ -237,6 +240,7 @@ struct lane *pipeline_lane(struct pipeline *p, const char *name)
 	if (!l)
 		l = lane_new(p, name);
 	l->claimed = true;
+	l->at_end = false;
 	if (l->has_source)
 		lane_present(p, l);
 	return l;
@@ -468,8 +472,10 @@ char *lane_room(struct lane *l, size_t n)
 void lane_fed(struct pipeline *p, struct lane *l, size_t n)
 {
 	l->block.len += n;
-	l->at_end = false;
-	l->rest_seen_ns = TIME_NONE;
+	if (n) {
+		l->at_end = false;
+		l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
+	}
 	lane_process(p, l, false);
 }
 
@@ -493,55 +499,64 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* The time from which on the rest of a lane at its end is complete; TIME_NONE: from the start. */
-static int64_t rest_due(const struct pipeline *p, const struct lane *l)
-{
-	int64_t patience = p->o.lateness_ns > PIECE_NS ? p->o.lateness_ns : PIECE_NS;
-
-	switch (l->rest) {
-	case REST_NOTHING:
-		return INT64_MAX;
-	case REST_RECORD:
-		return l->rest_ns == TIME_NONE ? TIME_NONE : l->rest_ns + p->o.lateness_ns;
-	case REST_LINE:
-		return l->rest_ns + patience;
-	case REST_PIECE:
-		return l->rest_seen_ns == TIME_NONE ? INT64_MAX : l->rest_seen_ns + patience;
-	}
-	return INT64_MAX;
-}
-
 /* Looks at what is left of a lane that is at its end. */
 static void rest_look(struct pipeline *p, struct lane *l)
 {
 	l->rest = REST_NOTHING;
+	l->due_ns = INT64_MAX;
 	if (!l->has_source || l->ended || l->block.len == 0)
 		return;
 	lane_process(p, l, false);
 	l->rest = decoder_rest(l->decoder, buffer_span(&l->block), &l->rest_ns);
 }
 
-/* Takes the rest when it is complete by limit_ns. What may yet become an event in front of limit_ns keeps the lane from being at its end: false. */
-static bool rest_settle(struct pipeline *p, struct lane *l, int64_t limit_ns)
+/*
+ * From which horizon on the rest is complete. Of a piece nobody can say when it was written; but a writer that began a line before one round
+ * will have ended it by the lateness after that. all_read: the round is at its end.
+ */
+static int64_t rest_due(const struct pipeline *p, struct lane *l, int64_t horizon_ns, bool all_read)
+{
+	int64_t patience = p->o.lateness_ns > PIECE_NS ? p->o.lateness_ns : PIECE_NS;
+
+	switch (l->rest) {
+	case REST_NOTHING:
+		break;
+	case REST_RECORD:
+		return l->rest_ns == TIME_NONE ? TIME_NONE : l->rest_ns + p->o.lateness_ns;
+	case REST_LINE:
+		return l->rest_ns + patience;
+	case REST_PIECE:
+		if (!all_read)
+			return horizon_ns + 1;
+		if (l->rest_read_ns == TIME_NONE || l->rest_read_ns > horizon_ns)
+			l->rest_read_ns = horizon_ns;
+		else if (horizon_ns > l->rest_read_ns && (l->rest_seen_ns == TIME_NONE || l->rest_seen_ns > horizon_ns))
+			l->rest_seen_ns = horizon_ns;
+		return l->rest_seen_ns == TIME_NONE ? horizon_ns + 1 : l->rest_seen_ns + patience;
+	}
+	return INT64_MAX;
+}
+
+/* Takes the rest when it is complete. What may yet become an event in front of the horizon keeps the lane from being at its end: false. */
+static bool rest_settle(struct pipeline *p, struct lane *l, int64_t horizon_ns, bool all_read)
 {
 	if (l->rest == REST_NOTHING)
 		return true;
-	if (rest_due(p, l) <= limit_ns) {
-		lane_process(p, l, true);
-		l->rest = REST_NOTHING;
-		l->rest_seen_ns = TIME_NONE;
-		return true;
-	}
-	if (l->rest == REST_PIECE && (l->rest_seen_ns == TIME_NONE || l->rest_seen_ns > limit_ns))
-		l->rest_seen_ns = limit_ns;
-	return l->rest == REST_RECORD;
+	l->due_ns = rest_due(p, l, horizon_ns, all_read);
+	if (l->due_ns > horizon_ns)
+		return l->rest == REST_RECORD;
+	lane_process(p, l, true);
+	l->rest = REST_NOTHING;
+	l->due_ns = INT64_MAX;
+	l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
+	return true;
 }
 
 /*
  * Up to which time, and not further, all input is known: the clock, or what the stamps say. With the promise of lateness: what is read
  * later is stamped no earlier than this − lateness. TIME_NONE: nothing is known. INT64_MAX: there are no lanes.
  */
-static int64_t horizon(const struct pipeline *p, int64_t now_ns)
+static int64_t horizon(const struct pipeline *p, int64_t now_ns, bool *ret_all_read)
 {
 	int64_t reading = INT64_MAX, newest = TIME_NONE;
 
@@ -554,6 +569,7 @@ static int64_t horizon(const struct pipeline *p, int64_t now_ns)
 		else if (l->at_end && l->rest != REST_NOTHING && l->rest_ns > newest)
 			newest = l->rest_ns;
 	}
+	*ret_all_read = reading == INT64_MAX;
 	if (now_ns != TIME_NONE)
 		return least(reading, now_ns);
 	return reading != INT64_MAX || !p->n_lanes ? reading : least(newest, p->o.now_ns);
@@ -580,12 +596,13 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns)
 	for (size_t i = 0; i < p->n_lanes; i++)
 		if (p->lanes[i]->at_end)
 			rest_look(p, p->lanes[i]);
-	int64_t limit = horizon(p, now_ns), bound = limit;
+	bool all_read;
+	int64_t limit = horizon(p, now_ns, &all_read), bound = limit;
 	if (limit == TIME_NONE || limit == INT64_MAX)
 		goto done;
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
-		if (l->at_end && !rest_settle(p, l, limit))
+		if (l->at_end && !rest_settle(p, l, limit, all_read))
 			bound = least(bound, l->newest_ns);
 	}
 	if (bound != TIME_NONE && bound - p->o.lateness_ns > p->watermark_ns)
@@ -610,7 +627,7 @@ int64_t pipeline_next_due(const struct pipeline *p)
 		const struct lane *l = p->lanes[i];
 		if (!l->at_end)
 			continue;
-		due = least(due, rest_due(p, l));
+		due = least(due, l->due_ns);
 		waits |= l->rest == REST_LINE || l->rest == REST_PIECE;
 	}
 	if (!waits && p->order.n)
@@ -670,6 +687,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	codec_put_i64(out, l->mtime_ns);
 	place_save(&l->place, out);
 	codec_put_span(out, buffer_span(&l->block));
+	codec_put_i64(out, l->rest_read_ns);
 	codec_put_i64(out, l->rest_seen_ns);
 	codec_put_u64(out, l->next_start != SIZE_MAX);
 	if (l->next_start != SIZE_MAX) {
@@ -689,7 +707,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
  *	version · watermark · next lane's number
  *	n lanes, ascending numbers:
  *	  name, number, source (empty: not known yet), newest stamp, sequence, mtime of its file
- *	  place (file, generation, line, offset), bytes not framed yet, since when they stand there so
+ *	  place (file, generation, line, offset), bytes not framed yet, when they were read, and seen the same
  *	  0 | 1 and the place from which on bytes are of the next file, where that is, lines before it
  *	  [format of the source] decoder's state
  *	the order (order.c) · the engine (save.c)
@@ -766,6 +784,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	l->mtime_ns = get_time(in);
 	place_load(p, &l->place, in);
 	buffer_append_span(&l->block, codec_get_span(in));
+	l->rest_read_ns = get_time(in);
 	l->rest_seen_ns = get_time(in);
 	if (codec_get_u64(in)) {
 		place_load(p, &l->next_place, in);

@@ -10,8 +10,8 @@
  *
  * Time. One rule makes replay, cron and follow one answer. Input is read in rounds:
  *
- *	1. sample the clock: now
- *	2. read every log to its present end (lane_set_at_end)
+ *	1. sample the clock: now (pipeline_set_clock); of a log that may have grown, lane_set_at_end(false)
+ *	2. read every log to its present end: lane_set_at_end(true)
  *	3. pipeline_advance(now): hands on all events in front of the watermark, and runs the deadlines up to it
  *
  *	watermark = min(newest stamp of each lane that is not at its end, now) − lateness
@@ -101,7 +101,10 @@ void lane_end(struct pipeline *p, struct lane *l);
 /* Thrown away with all it holds. */
 void lane_drop(struct pipeline *p, struct lane *l);
 bool lane_ended(const struct lane *l);
-/* Read to its present end: it is not waited for. Bytes that are fed, and false, undo it. Loaded lanes begin so. */
+/*
+ * Read to its present end: it is not waited for. Bytes that are fed undo it. What was at its end in one round is not in the next,
+ * unless nothing can have been written since the clock was sampled for that.
+ */
 void lane_set_at_end(struct lane *l, bool at_end);
 /* Its newest stamp; TIME_NONE: none yet. */
 int64_t lane_newest(const struct lane *l);

@@ -534,9 +534,11 @@ static void pipe_mark_idle(struct run *r, struct feed *f)
 static void read_once(struct run *r)
 {
 	struct pipeline *p = r->pipeline;
-	int64_t now_ns = clock_ns(CLOCK_REALTIME), until_ns = r->o.until_ns ? r->o.until_ns : TIME_NONE;
+	int64_t now_ns = clock_ns(CLOCK_REALTIME), until_ns = r->o.until_ns && r->o.kind == RUN_RESUME ? r->o.until_ns : TIME_NONE;
 	struct feed *f;
 
+	if (until_ns > now_ns)
+		until_ns = now_ns;
 	if (r->o.kind == RUN_RESUME)
 		pipeline_set_clock(p, now_ns);
 	/* Every stream is asked for its first block before any event is handed on: none may come in front. */
@@ -555,7 +557,7 @@ static void read_once(struct run *r)
 		feed_step(r, f);
 		pipe_mark_idle(r, f);
 		if (!more_logs_may_follow(r))
-			pipeline_advance(p, TIME_NONE);
+			pipeline_advance(p, until_ns);
 		report_progress(r);
 		signals_take(r);
 	}
@@ -564,7 +566,7 @@ static void read_once(struct run *r)
 	if (r->o.kind == RUN_REPLAY)
 		pipeline_finish(p);
 	else
-		pipeline_advance(p, until_ns != TIME_NONE && until_ns > now_ns ? now_ns : until_ns);
+		pipeline_advance(p, until_ns);
 }
 
 /* ---- following ---- */

@@ -69,4 +69,30 @@ void engine_save(const struct engine *en, struct buffer *out);
 /* Into a fresh engine. Rules are found again by name and digest; state of changed or vanished rules is dropped. False when damaged. */
 bool engine_load(struct engine *en, struct codec_reader *in);
 
+/* What a saved engine holds, for people; it takes no rules. Spans and readers are borrowed from what was read. */
+struct engine_saved_rule {
+	struct span name;
+	struct codec_reader keys; /* n_keys spans: names of the group-by fields */
+	size_t n_keys;
+	uint64_t n_cells, n_open, n_pending;
+};
+struct saved_cell {               /* with an open incident, or an absence that is waited for, or both */
+	size_t rule;
+	struct codec_reader keys; /* n_keys spans: values */
+	int64_t pending_ns, trigger_ns; /* pending_ns: the deadline; TIME_NONE: none */
+	struct span id;           /* of the incident; empty: none */
+	int64_t opened_ns, resolve_ns; /* resolve_ns INT64_MAX: not by time */
+	uint64_t count;
+};
+struct engine_saved {
+	int64_t now_ns;
+	struct engine_saved_rule *rules;
+	size_t n_rules;
+	struct saved_cell *cells;
+	size_t n_cells, cap_cells;
+};
+/* False when damaged; what was found up to then is there. To be released in any case. */
+bool engine_describe(struct codec_reader *in, struct engine_saved *ret);
+void engine_saved_release(struct engine_saved *s);
+
 #endif

@@ -5,7 +5,6 @@
 #ifndef TOCSIN_ENGINE_KEPT_H
 #define TOCSIN_ENGINE_KEPT_H
 
-#include "base/codec.h"
 #include "engine/incident.h"
 
 struct kept_field {
@@ -18,7 +17,7 @@ struct kept {
 	uint32_t save_index;  /* scratch of engine_save */
 	uint64_t raw_hash;    /* of the whole record: part of the incident's id */
 	struct evidence evidence; /* text points into bytes; source and file live as long as the run */
-	uint32_t n_fields;
+	uint32_t n_fields, n_bytes;
 	struct kept_field *fields; /* first value of each field, by ascending offset in the event */
 	char bytes[];
 };
@@ -34,8 +33,9 @@ void kept_unref(struct kept *k);
 /* The field's value; ptr NULL when absent. */
 struct span kept_field(const struct kept *k, field_id f);
 
-void kept_save(const struct kept *k, const struct field_table *fields, struct buffer *out);
-/* names: where source and file names are to live. NULL when damaged. */
-struct kept *kept_load(struct codec_reader *in, const struct field_table *fields, struct map *names);
+/* For loading: one of n_bytes of text and values, n_fields fields; the evidence's text is copied, its names are borrowed. */
+struct kept *kept_make(uint64_t raw_hash, const struct evidence *e, size_t n_bytes, size_t n_fields);
+/* The next field. */
+void kept_add(struct kept *k, field_id f, struct span value);
 
 #endif

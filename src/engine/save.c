@@ -1,35 +1,85 @@
 /*
  * The engine's state as bytes and back, exactly: after engine_load() everything goes on as if nothing had been. What
- * belongs to a rule whose digest has changed, or that is gone, is read over.
+ * belongs to a rule whose digest has changed, or that is gone, is read over. What is written says all about its own shape, so
+ * that engine_describe() needs no rules.
  *
  *	version  now  next_seq  next_step
- *	n top fields, their names
- *	n strings: texts                        (referred to by place, from 1; 0: none)
- *	n kept events                           (the same)
- *	n rules with cells: name, digest, bytes of the following, n cells, cells from stalest to newest
- *	  cell: key, seq, expires, window, slots, held, pending, incident
+ *	n fields: names · n names (of sources and files) · n strings: texts      (each referred to by place, from 1; 0: none)
+ *	n kept events: hash of the record, source, file, line, stamp, text, n fields: field, value     (the same)
+ *	n top fields: fields
+ *	n rules: name, digest, flags (1: was told to be undetermined; 2: it counts top fields), n slots, n keys: fields
+ *	  n cells, from stalest to newest: bytes of
+ *	    a value a key · flags · seq · [expires] · [pending] · [incident] · [window] · [slots] · [held]
  *
- * Numbers are codec.h's. Nothing read is trusted: every count is bounded by the bytes left, every place checked.
+ * Stamps in cells and of kept events are differences to `now`, which are short. Numbers are codec.h's. Nothing read is trusted: every count is
+ * bounded by the bytes left, every place checked.
  */
 #include "engine/state.h"
 
 #include "base/memory.h"
+#include "engine/places.h"
 
 #include <stdlib.h>
 
 #define SAVE_VERSION 1
 
+enum cell_flags {
+	CELL_EXPIRES = 1, /* else never */
+	CELL_PENDING = 2,
+	CELL_INCIDENT = 4,
+	CELL_WINDOW = 8,
+	CELL_SLOTS = 16,
+	CELL_HELD = 32,
+	CELL_FLAGS = 63,
+};
+
+enum entry_flags {
+	ENTRY_NUMBER = 1,
+	ENTRY_KEPT = 2,
+	ENTRY_VALUE = 4,
+	ENTRY_TOPS = 8,
+	ENTRY_FLAGS = 15,
+};
+
+enum rule_flags {
+	RULE_TOLD_UNDETERMINED = 1,
+	RULE_HAS_TOPS = 2,
+	RULE_FLAGS = 3,
+};
+
+/* Any time can be told from any other, TIME_NONE too: the difference wraps around. */
+static void put_time(struct buffer *out, int64_t time_ns, int64_t base_ns)
+{
+	codec_put_i64(out, (int64_t)((uint64_t)time_ns - (uint64_t)base_ns));
+}
+
+static int64_t get_time(struct codec_reader *in, int64_t base_ns)
+{
+	return (int64_t)((uint64_t)codec_get_i64(in) + (uint64_t)base_ns);
+}
+
 /* ---- saving ---- */
 
 struct saver {
 	const struct engine *en;
-	struct buffer *out;
+	struct buffer cell;         /* the one that is being written */
+	struct places fields, strings;
+	struct map names;
 	struct kept **kept;
 	size_t n_kept, cap_kept;
-	uint32_t *string_place; /* by id; 0: not used */
-	string_id *string_order;
-	uint32_t n_strings;
+	struct tally_slot *sorted;  /* scratch */
+	uint32_t cap_sorted;
 };
+
+static uint64_t name_place(struct saver *s, const char *name)
+{
+	bool is_new;
+	struct map_entry *e = map_add(&s->names, span_from_string(name), &is_new);
+
+	if (is_new)
+		e->value.number = s->names.n;
+	return e->value.number;
+}
 
 static void meet_kept(struct saver *s, struct kept *k)
 {
@@ -38,20 +88,26 @@ static void meet_kept(struct saver *s, struct kept *k)
 	ARRAY_GROW(s->kept, s->n_kept, s->cap_kept);
 	s->kept[s->n_kept++] = k;
 	k->save_index = (uint32_t)s->n_kept;
+	name_place(s, k->evidence.source);
+	name_place(s, k->evidence.file);
+	for (uint32_t i = 0; i < k->n_fields; i++)
+		places_meet(&s->fields, k->fields[i].field);
 }
 
 static void meet_string(struct saver *s, string_id id)
 {
-	if (!id || s->string_place[id])
-		return;
-	s->string_order[s->n_strings++] = id;
-	s->string_place[id] = s->n_strings;
+	if (id)
+		places_meet(&s->strings, id);
 }
 
-static void meet_tally(struct saver *s, const struct tally *t)
+/* Its slots in an order that depends on nothing but what they hold: into s->sorted. Returns how many. */
+static uint32_t sort_tally(struct saver *s, const struct tally *t)
 {
-	for (uint32_t i = 0; i < t->n_slots; i++)
-		meet_string(s, t->slots[i].id);
+	if (t->n_distinct > s->cap_sorted) {
+		s->cap_sorted = t->n_distinct;
+		s->sorted = xrealloc(s->sorted, s->cap_sorted * sizeof *s->sorted);
+	}
+	return t->n_distinct ? tally_top(t, &s->en->strings, s->sorted, t->n_distinct) : 0;
 }
 
 static void meet_cell(struct saver *s, const struct cell *c)
@@ -72,139 +128,220 @@ static void meet_cell(struct saver *s, const struct cell *c)
 	for (uint32_t i = 0; c->incident && i < c->incident->n_evidence; i++)
 		meet_kept(s, c->incident->evidence[(c->incident->evidence_head + i) % EVIDENCE_LIMIT]);
 	for (uint32_t i = 0; c->incident && i < rs->n_tops; i++)
-		meet_tally(s, &c->incident->tops[i].tally);
+		for (uint32_t n = sort_tally(s, &c->incident->tops[i].tally), j = 0; j < n; j++)
+			meet_string(s, s->sorted[j].id);
 }
 
-static void put_kept(struct saver *s, const struct kept *k)
+static void put_kept(struct buffer *out, const struct kept *k)
 {
-	codec_put_u64(s->out, k ? k->save_index : 0);
+	codec_put_u64(out, k ? k->save_index : 0);
 }
 
-static void put_incident(struct saver *s, const struct cell *c)
+static void put_incident(struct saver *s, const struct cell *c, struct buffer *out)
 {
 	const struct incident *in = c->incident;
 	const struct rule_state *rs = &s->en->states[c->rule];
+	int64_t now = s->en->now_ns;
 
-	codec_put_u64(s->out, in != NULL);
-	if (!in)
-		return;
-	codec_put_span(s->out, span_from_string(in->id));
-	codec_put_i64(s->out, in->opened_ns);
-	codec_put_i64(s->out, in->first_ns);
-	codec_put_i64(s->out, in->last_ns);
-	codec_put_i64(s->out, in->emitted_ns);
-	codec_put_i64(s->out, in->resolve_ns);
-	codec_put_u64(s->out, in->count);
-	codec_put_double(s->out, in->value);
-	codec_put_u64(s->out, in->n_evidence);
+	codec_put_span(out, span_from_string(in->id));
+	put_time(out, in->opened_ns, now);
+	codec_put_u64(out, in->count);
+	put_time(out, in->resolve_ns, now);
+	put_time(out, in->first_ns, now);
+	put_time(out, in->last_ns, now);
+	put_time(out, in->emitted_ns, now);
+	codec_put_double(out, in->value);
+	codec_put_u64(out, in->n_evidence);
 	for (uint32_t i = 0; i < in->n_evidence; i++)
-		put_kept(s, in->evidence[(in->evidence_head + i) % EVIDENCE_LIMIT]);
+		put_kept(out, in->evidence[(in->evidence_head + i) % EVIDENCE_LIMIT]);
 	for (uint32_t i = 0; i < rs->n_tops; i++) {
 		const struct top_tally *t = &in->tops[i];
-		codec_put_u64(s->out, t->others);
-		codec_put_u64(s->out, t->tally.n_distinct);
-		for (uint32_t j = 0; j < t->tally.n_slots; j++)
-			if (t->tally.slots[j].id) {
-				codec_put_u64(s->out, s->string_place[t->tally.slots[j].id]);
-				codec_put_u64(s->out, t->tally.slots[j].count);
-			}
+		uint32_t n = sort_tally(s, &t->tally);
+		codec_put_u64(out, t->others);
+		codec_put_u64(out, n);
+		for (uint32_t j = 0; j < n; j++) {
+			codec_put_u64(out, s->strings.of[s->sorted[j].id]);
+			codec_put_u64(out, s->sorted[j].count);
+		}
 	}
 }
 
-static void put_cell(struct saver *s, const struct cell *c)
+static void put_window(struct saver *s, const struct cell *c, struct buffer *out)
 {
 	const struct rule_state *rs = &s->en->states[c->rule];
-	const struct correlation *k = s->en->rules->rules[c->rule].correlation;
+	int64_t before = s->en->now_ns;
 
-	codec_put_span(s->out, span_of(c->key, c->key_len));
-	codec_put_u64(s->out, c->seq);
-	codec_put_i64(s->out, c->expires_ns);
-	codec_put_u64(s->out, c->window.n);
-	codec_put_double(s->out, c->window.sum);
+	codec_put_u64(out, c->window.n);
+	codec_put_double(out, c->window.sum);
 	for (uint32_t i = 0; i < c->window.n; i++) {
 		const struct entry *e = window_at(&c->window, rs->entry_size, i);
-		codec_put_i64(s->out, e->time_ns);
-		codec_put_double(s->out, e->number);
-		put_kept(s, e->kept);
-		codec_put_u64(s->out, e->value ? s->string_place[e->value] : 0);
+		bool has_tops = false;
 		for (uint32_t j = 0; j < rs->n_tops; j++)
-			codec_put_u64(s->out, e->tops[j] ? s->string_place[e->tops[j]] : 0);
+			has_tops |= e->tops[j] != 0;
+		codec_put_u64(out, (e->number != 0 ? ENTRY_NUMBER : 0) | (e->kept ? ENTRY_KEPT : 0) | (e->value ? ENTRY_VALUE : 0) |
+					   (has_tops ? ENTRY_TOPS : 0));
+		put_time(out, e->time_ns, before);
+		before = e->time_ns;
+		if (e->number != 0)
+			codec_put_double(out, e->number);
+		if (e->kept)
+			put_kept(out, e->kept);
+		if (e->value)
+			codec_put_u64(out, s->strings.of[e->value]);
+		for (uint32_t j = 0; has_tops && j < rs->n_tops; j++)
+			codec_put_u64(out, e->tops[j] ? s->strings.of[e->tops[j]] : 0);
 	}
-	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++) {
-		codec_put_i64(s->out, c->slots[i].time_ns);
-		codec_put_i64(s->out, c->slots[i].start_ns);
-		put_kept(s, c->slots[i].kept);
+}
+
+static void put_cell(struct saver *s, const struct cell *c, struct buffer *out)
+{
+	const struct correlation *k = s->en->rules->rules[c->rule].correlation;
+	int64_t now = s->en->now_ns;
+	bool has_slots = false, holds = c->held.last_ns != TIME_NONE || c->held.accrued_ns || c->held.snapshot_ns != TIME_NONE || c->held.stream;
+
+	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++)
+		has_slots |= c->slots[i].time_ns != TIME_NONE || c->slots[i].start_ns != TIME_NONE || c->slots[i].kept;
+	for (uint32_t i = 0; k && i < k->n_keys; i++)
+		codec_put_span(out, key_value(c, i));
+	codec_put_u64(out, (c->expires_ns != INT64_MAX ? CELL_EXPIRES : 0) | (c->pending_ns != TIME_NONE ? CELL_PENDING : 0) |
+				   (c->incident ? CELL_INCIDENT : 0) | (c->window.n || c->window.sum != 0 ? CELL_WINDOW : 0) | (has_slots ? CELL_SLOTS : 0) |
+				   (holds ? CELL_HELD : 0));
+	codec_put_u64(out, c->seq);
+	if (c->expires_ns != INT64_MAX)
+		put_time(out, c->expires_ns, now);
+	if (c->pending_ns != TIME_NONE) {
+		put_time(out, c->pending_ns, now);
+		put_time(out, c->trigger_ns, now);
+		put_kept(out, c->trigger);
 	}
-	codec_put_i64(s->out, c->held.last_ns);
-	codec_put_i64(s->out, c->held.accrued_ns);
-	codec_put_i64(s->out, c->held.snapshot_ns);
-	codec_put_u64(s->out, c->held.stream);
-	codec_put_i64(s->out, c->pending_ns);
-	codec_put_i64(s->out, c->trigger_ns);
-	put_kept(s, c->trigger);
-	put_incident(s, c);
+	if (c->incident)
+		put_incident(s, c, out);
+	if (c->window.n || c->window.sum != 0)
+		put_window(s, c, out);
+	for (uint32_t i = 0; has_slots && i < k->n_inputs; i++) {
+		put_time(out, c->slots[i].time_ns, now);
+		put_time(out, c->slots[i].start_ns, now);
+		put_kept(out, c->slots[i].kept);
+	}
+	if (holds) {
+		put_time(out, c->held.last_ns, now);
+		codec_put_i64(out, c->held.accrued_ns);
+		put_time(out, c->held.snapshot_ns, now);
+		codec_put_u64(out, c->held.stream);
+	}
+}
+
+static void put_tables(struct saver *s, struct buffer *out)
+{
+	const struct engine *en = s->en;
+
+	codec_put_u64(out, s->fields.n);
+	for (uint32_t i = 0; i < s->fields.n; i++)
+		codec_put_span(out, field_name(&en->rules->fields, (field_id)s->fields.order[i]));
+	codec_put_u64(out, s->names.n);
+	for (size_t i = 0; i < s->names.n; i++)
+		codec_put_span(out, s->names.entries[i]->key);
+	codec_put_u64(out, s->strings.n);
+	for (uint32_t i = 0; i < s->strings.n; i++)
+		codec_put_span(out, strings_text(&en->strings, s->strings.order[i]));
+	codec_put_u64(out, s->n_kept);
+	for (size_t i = 0; i < s->n_kept; i++) {
+		const struct kept *k = s->kept[i];
+		codec_put_u64(out, k->raw_hash);
+		codec_put_u64(out, name_place(s, k->evidence.source));
+		codec_put_u64(out, name_place(s, k->evidence.file));
+		codec_put_u64(out, k->evidence.line);
+		put_time(out, k->evidence.time_ns, en->now_ns);
+		codec_put_span(out, k->evidence.text);
+		codec_put_u64(out, k->n_fields);
+		for (uint32_t j = 0; j < k->n_fields; j++) {
+			codec_put_u64(out, s->fields.of[k->fields[j].field]);
+			codec_put_span(out, span_of(k->bytes + k->fields[j].offset, k->fields[j].len));
+		}
+	}
+	codec_put_u64(out, en->rules->n_top_fields);
+	for (uint32_t i = 0; i < en->rules->n_top_fields; i++)
+		codec_put_u64(out, s->fields.of[en->rules->top_fields[i]]);
+}
+
+static void put_rule(struct saver *s, uint32_t rule, struct buffer *out)
+{
+	const struct rule *r = &s->en->rules->rules[rule];
+	const struct rule_state *state = &s->en->states[rule];
+	const struct correlation *k = r->correlation;
+	bool has_slots = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
+
+	codec_put_span(out, span_from_string(r->name));
+	codec_put_u64(out, r->digest);
+	codec_put_u64(out, (state->told_undetermined ? RULE_TOLD_UNDETERMINED : 0) | (state->n_tops ? RULE_HAS_TOPS : 0));
+	codec_put_u64(out, has_slots ? k->n_inputs : 0);
+	codec_put_u64(out, k ? k->n_keys : 0);
+	for (uint32_t i = 0; k && i < k->n_keys; i++)
+		codec_put_span(out, span_from_string(k->keys[i]));
+	codec_put_u64(out, state->n_cells);
+	for (const struct cell *c = state->oldest; c; c = c->newer) {
+		buffer_clear(&s->cell);
+		put_cell(s, c, &s->cell);
+		codec_put_span(out, buffer_span(&s->cell));
+	}
 }
 
 void engine_save(const struct engine *en, struct buffer *out)
 {
-	struct saver s = { .en = en, .out = out };
+	struct saver s = { .en = en };
 	uint32_t n_rules = 0;
 
-	s.string_place = xcalloc(en->strings.n_ids + 1, sizeof *s.string_place);
-	s.string_order = xcalloc(en->strings.n_ids + 1, sizeof *s.string_order);
+	places_init(&s.fields, field_count(&en->rules->fields));
+	places_init(&s.strings, en->strings.n_ids);
+	for (uint32_t i = 0; i < en->rules->n_top_fields; i++)
+		places_meet(&s.fields, en->rules->top_fields[i]);
 	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
-		n_rules += en->states[i].n_cells != 0;
+		n_rules += en->states[i].n_cells != 0 || en->states[i].told_undetermined;
 		for (const struct cell *c = en->states[i].oldest; c; c = c->newer)
 			meet_cell(&s, c);
 	}
-
 	codec_put_u64(out, SAVE_VERSION);
 	codec_put_i64(out, en->now_ns);
 	codec_put_u64(out, en->next_seq);
 	codec_put_u64(out, en->next_step);
-	codec_put_u64(out, en->rules->n_top_fields);
-	for (uint32_t i = 0; i < en->rules->n_top_fields; i++)
-		codec_put_span(out, field_name(&en->rules->fields, en->rules->top_fields[i]));
-	codec_put_u64(out, s.n_strings);
-	for (uint32_t i = 0; i < s.n_strings; i++)
-		codec_put_span(out, strings_text(&en->strings, s.string_order[i]));
-	codec_put_u64(out, s.n_kept);
-	for (size_t i = 0; i < s.n_kept; i++)
-		kept_save(s.kept[i], &en->rules->fields, out);
+	put_tables(&s, out);
 	codec_put_u64(out, n_rules);
-	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
-		const struct rule *r = &en->rules->rules[i];
-		struct buffer cells = BUFFER_INIT;
-		if (!en->states[i].n_cells)
-			continue;
-		s.out = &cells;
-		for (const struct cell *c = en->states[i].oldest; c; c = c->newer)
-			put_cell(&s, c);
-		codec_put_span(out, span_from_string(r->name));
-		codec_put_u64(out, r->digest);
-		codec_put_u64(out, en->states[i].n_tops != 0);
-		codec_put_u64(out, en->states[i].n_cells);
-		codec_put_span(out, buffer_span(&cells));
-		buffer_release(&cells);
-	}
+	for (uint32_t i = 0; i < en->rules->n_rules; i++)
+		if (en->states[i].n_cells || en->states[i].told_undetermined)
+			put_rule(&s, i, out);
 	for (size_t i = 0; i < s.n_kept; i++)
 		s.kept[i]->save_index = 0;
 	free(s.kept);
-	free(s.string_place);
-	free(s.string_order);
+	free(s.sorted);
+	buffer_release(&s.cell);
+	places_release(&s.fields);
+	places_release(&s.strings);
+	map_release(&s.names);
 }
 
 /* ---- loading ---- */
 
 struct loader {
 	struct engine *en;
-	struct kept **kept;
-	size_t n_kept;
+	int64_t now_ns;
+	field_id *fields;     /* by place; FIELD_NONE: not known any more */
+	const char **names;
 	string_id *strings;
-	size_t n_strings;
+	struct kept **kept;
 	int *top_place;       /* saved top field → ours; -1: not counted any more */
+	size_t n_fields, n_names, n_strings, n_kept;
 	uint32_t n_tops;      /* saved top fields; 0 for a rule that did not alert */
 };
+
+/* From 1 to limit. */
+static size_t get_place(struct codec_reader *in, size_t limit)
+{
+	uint64_t place = codec_get_u64(in);
+
+	if (place == 0 || place > limit)
+		in->bad = true;
+	return in->bad ? 0 : (size_t)place;
+}
 
 static struct kept *get_kept(struct loader *l, struct codec_reader *in)
 {
@@ -231,17 +368,23 @@ static void get_window(struct loader *l, struct cell *c, struct codec_reader *in
 	uint32_t our_tops = en->states[c->rule].n_tops;
 	size_t n = codec_get_count(in);
 	double sum = codec_get_double(in);
+	int64_t before = l->now_ns;
 
+	if (n > WINDOW_LIMIT)
+		in->bad = true;
 	for (size_t i = 0; i < n && !in->bad; i++) {
 		struct entry *e = window_append(en, c);
-		e->time_ns = codec_get_i64(in);
-		e->number = codec_get_double(in);
-		e->kept = get_kept(l, in);
-		e->value = get_string(l, in);
+		uint64_t flags = codec_get_u64(in);
+		if (flags > ENTRY_FLAGS)
+			in->bad = true;
+		e->time_ns = before = get_time(in, before);
+		e->number = flags & ENTRY_NUMBER ? codec_get_double(in) : 0;
+		e->kept = flags & ENTRY_KEPT ? get_kept(l, in) : NULL;
+		e->value = flags & ENTRY_VALUE ? get_string(l, in) : 0;
 		strings_ref(&en->strings, e->value);
 		if (e->value)
 			tally_add(&c->window.distinct, &en->strings, e->value);
-		for (uint32_t j = 0; j < l->n_tops; j++) {
+		for (uint32_t j = 0; (flags & ENTRY_TOPS) && j < l->n_tops; j++) {
 			string_id id = get_string(l, in);
 			int to = l->top_place[j];
 			if (to >= 0 && (uint32_t)to < our_tops && !e->tops[to]) {
@@ -256,18 +399,16 @@ static void get_window(struct loader *l, struct cell *c, struct codec_reader *in
 static void get_incident(struct loader *l, struct cell *c, struct codec_reader *in)
 {
 	struct engine *en = l->en;
-
-	if (!codec_get_u64(in) || in->bad)
-		return;
 	struct incident *i = incident_new(en, c);
 	struct span id = codec_get_span(in);
+
 	i->id = xmemdup(id.ptr, id.len);
-	i->opened_ns = codec_get_i64(in);
-	i->first_ns = codec_get_i64(in);
-	i->last_ns = codec_get_i64(in);
-	i->emitted_ns = codec_get_i64(in);
-	i->resolve_ns = codec_get_i64(in);
+	i->opened_ns = get_time(in, l->now_ns);
 	i->count = codec_get_u64(in);
+	i->resolve_ns = get_time(in, l->now_ns);
+	i->first_ns = get_time(in, l->now_ns);
+	i->last_ns = get_time(in, l->now_ns);
+	i->emitted_ns = get_time(in, l->now_ns);
 	i->value = codec_get_double(in);
 	size_t n = codec_get_count(in);
 	if (n > EVIDENCE_LIMIT)
@@ -295,51 +436,59 @@ static void get_incident(struct loader *l, struct cell *c, struct codec_reader *
 	}
 }
 
-/* A key must be what key_build() makes: n lengths and values that fill it. */
-static bool key_is_sound(struct span key, uint32_t n)
+/* Into en->key, as key_build() makes it. */
+static void get_key(struct engine *en, uint32_t n, struct codec_reader *in)
 {
+	buffer_clear(&en->key);
 	for (; n; n--) {
-		uint32_t len;
-		if (key.len < sizeof len)
-			return false;
-		memcpy(&len, key.ptr, sizeof len);
-		key = span_from(key, sizeof len);
-		if (key.len < len)
-			return false;
-		key = span_from(key, len);
+		struct span v = codec_get_span(in);
+		uint32_t len = (uint32_t)v.len;
+		if (v.len > UINT32_MAX)
+			in->bad = true;
+		buffer_append(&en->key, &len, sizeof len);
+		buffer_append_span(&en->key, v);
 	}
-	return key.len == 0;
 }
 
-static void get_cell(struct loader *l, uint32_t rule, struct codec_reader *in)
+static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct codec_reader *in)
 {
 	struct engine *en = l->en;
 	const struct correlation *k = en->rules->rules[rule].correlation;
-	struct span key = codec_get_span(in);
 
-	if (in->bad || !key_is_sound(key, k ? k->n_keys : 0) || cell_find(en, rule, key)) {
+	get_key(en, k ? k->n_keys : 0, in);
+	uint64_t flags = codec_get_u64(in);
+	if (in->bad || flags > CELL_FLAGS || cell_find(en, rule, buffer_span(&en->key))) {
 		in->bad = true;
 		return;
 	}
-	struct cell *c = cell_get(en, rule, key);
+	struct cell *c = cell_get(en, rule, buffer_span(&en->key));
 	c->seq = codec_get_u64(in);
-	c->expires_ns = codec_get_i64(in);
-	get_window(l, c, in);
-	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++) {
-		c->slots[i].time_ns = codec_get_i64(in);
-		c->slots[i].start_ns = codec_get_i64(in);
+	if (flags & CELL_EXPIRES)
+		c->expires_ns = get_time(in, l->now_ns);
+	if (flags & CELL_PENDING) {
+		c->pending_ns = get_time(in, l->now_ns);
+		c->trigger_ns = get_time(in, l->now_ns);
+		c->trigger = get_kept(l, in);
+		if (!c->trigger || c->pending_ns == TIME_NONE)
+			in->bad = true;
+	}
+	if (flags & CELL_INCIDENT)
+		get_incident(l, c, in);
+	if (flags & CELL_WINDOW)
+		get_window(l, c, in);
+	for (uint32_t i = 0; (flags & CELL_SLOTS) && i < n_slots; i++) {
+		c->slots[i].time_ns = get_time(in, l->now_ns);
+		c->slots[i].start_ns = get_time(in, l->now_ns);
 		c->slots[i].kept = get_kept(l, in);
 	}
-	c->held.last_ns = codec_get_i64(in);
-	c->held.accrued_ns = codec_get_i64(in);
-	c->held.snapshot_ns = codec_get_i64(in);
-	c->held.stream = (uint32_t)codec_get_u64(in);
-	c->pending_ns = codec_get_i64(in);
-	c->trigger_ns = codec_get_i64(in);
-	c->trigger = get_kept(l, in);
-	if (c->pending_ns != TIME_NONE && !c->trigger)
+	if (flags & CELL_HELD) {
+		c->held.last_ns = get_time(in, l->now_ns);
+		c->held.accrued_ns = codec_get_i64(in);
+		c->held.snapshot_ns = get_time(in, l->now_ns);
+		c->held.stream = (uint32_t)codec_get_u64(in);
+	}
+	if (in->ptr != in->end)
 		in->bad = true;
-	get_incident(l, c, in);
 	cell_schedule(en, c);
 }
 
@@ -351,26 +500,99 @@ static const struct rule *rule_named(const struct ruleset *rs, struct span name)
 	return NULL;
 }
 
+static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
+{
+	uint64_t raw_hash = codec_get_u64(in);
+	size_t source = get_place(in, l->n_names), file = get_place(in, l->n_names);
+	struct evidence e = { .line = codec_get_u64(in) };
+	e.time_ns = get_time(in, l->now_ns);
+	e.text = codec_get_span(in);
+	size_t n = codec_get_count(in), n_bytes = e.text.len, n_known = 0;
+	struct codec_reader again = *in;
+
+	for (size_t i = 0; i < n && !in->bad; i++) {
+		size_t place = get_place(in, l->n_fields);
+		struct span value = codec_get_span(in);
+		if (place && l->fields[place - 1] != FIELD_NONE) {
+			n_bytes += value.len;
+			n_known++;
+		}
+	}
+	if (in->bad || n_bytes > UINT32_MAX)
+		return NULL;
+	e.source = l->names[source - 1];
+	e.file = l->names[file - 1];
+	struct kept *k = kept_make(raw_hash, &e, n_bytes, n_known);
+	for (size_t i = 0; i < n; i++) {
+		size_t place = get_place(&again, l->n_fields);
+		struct span value = codec_get_span(&again);
+		if (l->fields[place - 1] != FIELD_NONE)
+			kept_add(k, l->fields[place - 1], value);
+	}
+	return k;
+}
+
 static void get_tables(struct loader *l, struct codec_reader *in)
 {
 	struct engine *en = l->en;
+	size_t n;
 
-	l->n_strings = codec_get_count(in);
-	if (in->bad)
-		l->n_strings = 0;
-	l->strings = xcalloc(l->n_strings + 1, sizeof *l->strings);
-	for (size_t i = 0; i < l->n_strings; i++)
-		l->strings[i] = strings_get(&en->strings, codec_get_span(in));
-	size_t n = codec_get_count(in);
-	l->kept = xcalloc(in->bad ? 1 : n + 1, sizeof *l->kept);
-	while (!in->bad && l->n_kept < n) {
-		struct kept *k = kept_load(in, &en->rules->fields, &en->names);
-		if (!k)
-			break;
-		l->kept[l->n_kept++] = k;
+	l->n_fields = codec_get_count(in);
+	l->fields = xcalloc(l->n_fields + 1, sizeof *l->fields);
+	for (size_t i = 0; i < l->n_fields && !in->bad; i++)
+		l->fields[i] = field_find(&en->rules->fields, codec_get_span(in));
+	l->n_names = codec_get_count(in);
+	l->names = xcalloc(l->n_names + 1, sizeof *l->names);
+	for (size_t i = 0; i < l->n_names && !in->bad; i++)
+		l->names[i] = map_add(&en->names, codec_get_span(in), NULL)->key.ptr;
+	n = codec_get_count(in);
+	l->strings = xcalloc(n + 1, sizeof *l->strings);
+	while (l->n_strings < n && !in->bad)
+		l->strings[l->n_strings++] = strings_get(&en->strings, codec_get_span(in));
+	n = codec_get_count(in);
+	l->kept = xcalloc(n + 1, sizeof *l->kept);
+	while (l->n_kept < n && !in->bad) {
+		struct kept *k = get_kept_event(l, in);
+		if (k)
+			l->kept[l->n_kept++] = k;
+		else
+			in->bad = true;
 	}
-	if (l->n_kept < n)
+	n = codec_get_count(in);
+	l->top_place = xcalloc(n + 1, sizeof *l->top_place);
+	for (size_t i = 0; i < n && !in->bad; i++) {
+		size_t place = get_place(in, l->n_fields);
+		l->top_place[i] = -1;
+		for (uint32_t j = 0; place && j < en->rules->n_top_fields; j++)
+			if (en->rules->top_fields[j] == l->fields[place - 1])
+				l->top_place[i] = (int)j;
+	}
+	l->n_tops = (uint32_t)n;
+}
+
+/* What is said of a rule in front of its cells. */
+struct saved_rule {
+	struct span name;
+	uint64_t digest, flags, n_slots, n_cells;
+	size_t n_keys;
+	struct codec_reader keys;
+};
+
+static struct saved_rule get_rule(struct codec_reader *in)
+{
+	struct saved_rule r = { .name = codec_get_span(in) };
+
+	r.digest = codec_get_u64(in);
+	r.flags = codec_get_u64(in);
+	r.n_slots = codec_get_u64(in);
+	r.n_keys = codec_get_count(in);
+	r.keys = *in;
+	for (size_t i = 0; i < r.n_keys && !in->bad; i++)
+		codec_get_span(in);
+	r.n_cells = codec_get_count(in);
+	if (r.flags > RULE_FLAGS)
 		in->bad = true;
+	return r;
 }
 
 bool engine_load(struct engine *en, struct codec_reader *in)
@@ -379,42 +601,120 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 
 	if (codec_get_u64(in) != SAVE_VERSION)
 		in->bad = true;
-	int64_t now_ns = codec_get_i64(in);
+	l.now_ns = codec_get_i64(in);
 	uint64_t next_seq = codec_get_u64(in), next_step = codec_get_u64(in);
-	uint32_t n_tops = (uint32_t)codec_get_count(in);
-	if (in->bad)
-		return false;
-	l.top_place = xcalloc(n_tops + 1, sizeof *l.top_place);
-	for (uint32_t i = 0; i < n_tops; i++) {
-		field_id f = field_find(&en->rules->fields, codec_get_span(in));
-		l.top_place[i] = -1;
-		for (uint32_t j = 0; j < en->rules->n_top_fields; j++)
-			if (en->rules->top_fields[j] == f)
-				l.top_place[i] = (int)j;
-	}
 	get_tables(&l, in);
+	uint32_t n_tops = l.n_tops;
 	for (size_t n_rules = codec_get_count(in); n_rules && !in->bad; n_rules--) {
-		const struct rule *r = rule_named(en->rules, codec_get_span(in));
-		uint64_t digest = codec_get_u64(in);
-		l.n_tops = codec_get_u64(in) ? n_tops : 0;
-		uint64_t n_cells = codec_get_u64(in);
-		struct span bytes = codec_get_span(in);
-		struct codec_reader cells = { bytes.ptr, bytes.ptr + bytes.len, false };
-		if (in->bad || !r || r->digest != digest || en->states[r->index].n_cells)
-			continue;
-		while (n_cells-- && !cells.bad)
-			get_cell(&l, r->index, &cells);
-		in->bad |= cells.bad || cells.ptr != cells.end;
+		struct saved_rule saved = get_rule(in);
+		const struct rule *r = rule_named(en->rules, saved.name);
+		const struct correlation *k = r ? r->correlation : NULL;
+		bool has_slots = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
+		bool known = r && r->digest == saved.digest && !en->states[r->index].n_cells;
+		if (known && (saved.n_slots != (has_slots ? k->n_inputs : 0) || saved.n_keys != (k ? k->n_keys : 0)))
+			in->bad = true;
+		if (known && !in->bad)
+			en->states[r->index].told_undetermined = saved.flags & RULE_TOLD_UNDETERMINED;
+		l.n_tops = saved.flags & RULE_HAS_TOPS ? n_tops : 0;
+		for (; saved.n_cells && !in->bad; saved.n_cells--) {
+			struct span bytes = codec_get_span(in);
+			struct codec_reader cell = { bytes.ptr, bytes.ptr + bytes.len, false };
+			if (!known)
+				continue;
+			get_cell(&l, r->index, (uint32_t)saved.n_slots, &cell);
+			in->bad |= cell.bad;
+		}
 	}
-	en->now_ns = now_ns;
+	en->now_ns = l.now_ns;
 	en->next_seq = next_seq;
 	en->next_step = next_step;
 	for (size_t i = 0; i < l.n_kept; i++)
 		kept_unref(l.kept[i]);
 	for (size_t i = 0; i < l.n_strings; i++)
 		strings_unref(&en->strings, l.strings[i]);
+	free(l.fields);
+	free(l.names);
 	free(l.kept);
 	free(l.strings);
 	free(l.top_place);
 	return !in->bad;
+}
+
+/* ---- describing ---- */
+
+static void describe_cell(struct engine_saved *ret, size_t rule, size_t n_keys, struct codec_reader *in)
+{
+	struct saved_cell c = { .rule = rule, .keys = *in, .pending_ns = TIME_NONE };
+
+	for (size_t i = 0; i < n_keys; i++)
+		codec_get_span(in);
+	uint64_t flags = codec_get_u64(in);
+	codec_get_u64(in);
+	if (flags & CELL_EXPIRES)
+		codec_get_i64(in);
+	if (flags & CELL_PENDING) {
+		c.pending_ns = get_time(in, ret->now_ns);
+		c.trigger_ns = get_time(in, ret->now_ns);
+		codec_get_u64(in);
+		ret->rules[rule].n_pending++;
+	}
+	if (flags & CELL_INCIDENT) {
+		c.id = codec_get_span(in);
+		c.opened_ns = get_time(in, ret->now_ns);
+		c.count = codec_get_u64(in);
+		c.resolve_ns = get_time(in, ret->now_ns);
+		ret->rules[rule].n_open++;
+	}
+	if (in->bad || !(flags & (CELL_PENDING | CELL_INCIDENT)))
+		return;
+	ARRAY_GROW(ret->cells, ret->n_cells, ret->cap_cells);
+	ret->cells[ret->n_cells++] = c;
+}
+
+bool engine_describe(struct codec_reader *in, struct engine_saved *ret)
+{
+	size_t cap_rules = 0;
+
+	*ret = (struct engine_saved){ 0 };
+	if (codec_get_u64(in) != SAVE_VERSION)
+		in->bad = true;
+	ret->now_ns = codec_get_i64(in);
+	codec_get_u64(in);
+	codec_get_u64(in);
+	for (int table = 0; table < 3; table++)
+		for (size_t n = codec_get_count(in); n && !in->bad; n--)
+			codec_get_span(in);
+	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		for (int i = 0; i < 4; i++)
+			codec_get_u64(in);
+		codec_get_i64(in);
+		codec_get_span(in);
+		for (size_t fields = codec_get_count(in); fields && !in->bad; fields--) {
+			codec_get_u64(in);
+			codec_get_span(in);
+		}
+	}
+	for (size_t n = codec_get_count(in); n && !in->bad; n--)
+		codec_get_u64(in);
+	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		struct saved_rule r = get_rule(in);
+		if (in->bad)
+			break;
+		ARRAY_GROW(ret->rules, ret->n_rules, cap_rules);
+		ret->rules[ret->n_rules++] = (struct engine_saved_rule){ .name = r.name, .keys = r.keys, .n_keys = r.n_keys, .n_cells = r.n_cells };
+		for (; r.n_cells && !in->bad; r.n_cells--) {
+			struct span bytes = codec_get_span(in);
+			struct codec_reader cell = { bytes.ptr, bytes.ptr + bytes.len, false };
+			describe_cell(ret, ret->n_rules - 1, r.n_keys, &cell);
+			in->bad |= cell.bad;
+		}
+	}
+	return !in->bad;
+}
+
+void engine_saved_release(struct engine_saved *s)
+{
+	free(s->rules);
+	free(s->cells);
+	*s = (struct engine_saved){ 0 };
 }
