@@ -449,16 +449,22 @@ static const char *const top_keys[] = {
 	"simulation", "regression_tests_path", NULL,
 };
 
+static bool is_top_key(struct span key)
+{
+	const char *const *k = top_keys;
+
+	while (*k && !span_equal(key, span_from_string(*k)))
+		k++;
+	return *k != NULL;
+}
+
 static void check_top_keys(struct loader *l, const struct yaml_node *document)
 {
 	for (uint32_t i = 0; i < document->n; i++) {
 		const struct yaml_node *key = document->pairs[i].key;
-		const char *const *k = top_keys;
 		char word[64];
 
-		while (*k && !span_equal(key->text, span_from_string(*k)))
-			k++;
-		if (*k || key->text.len >= sizeof word)
+		if (is_top_key(key->text) || key->text.len >= sizeof word)
 			continue;
 		/* Sigma allows keys of one's own; only what looks like a slip is told. */
 		memcpy(word, key->text.ptr, key->text.len + 1);
@@ -688,8 +694,12 @@ static void add_document(struct loader *l, const struct yaml_node *document)
 	default:
 		report(l, DIAG_ERROR, document->pairs[0].key,
 		       "this is not a rule: it has neither detection nor correlation, filter, source or placeholders");
+		if (yaml_find(document, "global_filter")) {
+			hint(l, "global_filter is what drafts of Sigma 2.0 called filter");
+			break;
+		}
 		for (uint32_t i = 0; i < document->n; i++)
-			if (suggest(l, document->pairs[i].key->text, kinds))
+			if (!is_top_key(document->pairs[i].key->text) && suggest(l, document->pairs[i].key->text, kinds))
 				break;
 	}
 }
