@@ -28,6 +28,8 @@
 #endif
 
 #define BLOCK_LIMIT ((size_t)1 << 30)
+/* Lines before a log's first stamp take that stamp, when it comes within so many bytes. */
+#define UNSTAMPED_LIMIT ((size_t)1 << 16)
 #define SAMPLE_LIMIT 1024
 #define SAMPLE_LINE_LIMIT 256
 #define ESC '\x1b'
@@ -61,6 +63,7 @@ struct decoder {
 	size_t record_limit;
 	struct frame frame;
 	enum skip skip;
+	bool gave_up;            /* no stamp within the first UNSTAMPED_LIMIT bytes */
 	int64_t newest_ns;
 	struct decoder_stats stats;
 	struct span source_name;
@@ -515,6 +518,51 @@ static inline __attribute__((always_inline)) void frame_lines(struct decoder *d,
 	f->scanned = block.len;
 }
 
+/*
+ * The first stamp of a log, for the lines in front of it: the end of a record whose beginning was rotated away, or cut off by tail. Were they as
+ * old as the file, all that follows would be late. TIME_NONE: none in block.
+ */
+static int64_t first_stamp(const struct decoder *d, struct span block, bool final)
+{
+	struct format_context scratch = d->context;
+	int64_t stamp_ns = TIME_NONE;
+
+	if (d->ops->state_new)
+		scratch.state = d->ops->state_new(&scratch);
+	while (stamp_ns == TIME_NONE && block.len > 0) {
+		const char *newline = memchr(block.ptr, '\n', block.len);
+
+		if (!newline && !final)
+			break;
+		d->ops->begins(&scratch, span_of(block.ptr, newline ? (size_t)(newline - block.ptr) : block.len), &stamp_ns);
+		block = newline ? span_from(block, (size_t)(newline - block.ptr) + 1) : span_of(block.ptr, 0);
+	}
+	if (d->ops->state_free)
+		d->ops->state_free(scratch.state);
+	return stamp_ns;
+}
+
+/* False: it cannot be told yet what time the first lines have. */
+static bool know_first_stamp(struct decoder *d, struct span block, bool final)
+{
+	struct format_context *c = &d->context;
+	size_t limit = d->record_limit < UNSTAMPED_LIMIT ? d->record_limit : UNSTAMPED_LIMIT;
+	int64_t stamp_ns;
+
+	if (c->previous_is_stamp || d->gave_up)
+		return true;
+	stamp_ns = first_stamp(d, span_of(block.ptr, block.len < limit ? block.len : limit), final && block.len <= limit);
+	if (stamp_ns != TIME_NONE) {
+		c->previous_ns = stamp_ns;
+		c->previous_is_stamp = true;
+	} else if (block.len >= limit || final) {
+		d->gave_up = block.len > 0;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 size_t decoder_frame(struct decoder *d, struct span block, bool final, struct record_list *list)
 {
 	struct frame *f = &d->frame;
@@ -522,6 +570,8 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
 	uint32_t lines;
 
 	list->n = 0;
+	if (!know_first_stamp(d, block, final))
+		return 0;
 	if (block.len > BLOCK_LIMIT) {
 		block.len = BLOCK_LIMIT;
 		final = false;
@@ -671,7 +721,7 @@ void decoder_save(const struct decoder *d, struct buffer *out)
 	const struct frame *f = &d->frame;
 	bool is_stamp = f->open ? f->previous_was_stamp : d->context.previous_is_stamp;
 
-	codec_put_u64(out, is_stamp);
+	codec_put_u64(out, is_stamp ? 1 : d->gave_up ? 2 : 0);
 	codec_put_i64(out, f->open ? f->previous_before : d->context.previous_ns);
 	codec_put_i64(out, d->newest_ns);
 	codec_put_u64(out, d->skip);
@@ -686,10 +736,11 @@ bool decoder_load(struct decoder *d, struct codec_reader *in)
 
 	d->newest_ns = codec_get_i64(in);
 	skip = codec_get_u64(in);
-	if (in->bad || is_stamp > 1 || skip > SKIP_RECORD || (d->context.single_line && skip == SKIP_RECORD))
+	if (in->bad || is_stamp > 2 || skip > SKIP_RECORD || (d->context.single_line && skip == SKIP_RECORD))
 		return false;
 	d->skip = (enum skip)skip;
-	if (is_stamp) {
+	d->gave_up = is_stamp == 2;
+	if (is_stamp == 1) {
 		d->context.previous_is_stamp = true;
 		d->context.previous_ns = previous_ns;
 	}

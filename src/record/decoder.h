@@ -26,7 +26,7 @@ struct record {
 	uint32_t offset, len;  /* in the block, without the final newline; may hold newlines inside */
 	uint32_t lines;        /* how many lines it spans, ≥ 1 */
 	uint32_t line;         /* of its first line, relative to the block's first line (0 = that line) */
-	int64_t time_ns;       /* its stamp in UTC, or the one before it; TIME_NONE when there is none yet */
+	int64_t time_ns;       /* its stamp in UTC, or the one before it, or the log's first; TIME_NONE when there is none */
 	uint8_t flags;
 };
 
@@ -64,6 +64,7 @@ void decoder_set_arrival(struct decoder *d, int64_t arrival_ns);
  * rest and offers it again, in front of more bytes. It must offer at least one more byte, or final.
  * A record that reaches the limit is given cut, and what follows of it is skipped, however long.
  * final: nothing follows now (end of stream, or a live file is at its end).
+ * Until a log's first stamp has been seen, or 64 KiB without one, or final, nothing is given: the lines before it take its time.
  * The block need not be aligned; 64 readable bytes behind it are required. Of a block above 1 GiB only that much is looked at.
  * Lines of the rest are remembered, not looked at again: who drops the rest (the file was truncated) must frame it with final first.
  */

@@ -357,7 +357,11 @@ static const struct {
 	{ FORMAT_TOWN, "", "" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [a] x\n2026-01-22 16:08:01 [b] y", "0 25 1 0 2026-01-22T21:07:59Z S\n26 25 1 1 2026-01-22T21:08:01Z S\n" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [a] x\n\nmore\n2026-01-22 16:08:01 [b] y\n", "0 31 3 0 2026-01-22T21:07:59Z S\n32 25 1 3 2026-01-22T21:08:01Z S\n" },
-	{ FORMAT_TOWN, "half\n2026-01-22 16:08:01 [b] \\\n", "0 4 1 0 2026-03-01T00:00:00Z -\n5 25 1 1 2026-01-22T21:08:01Z SE\n" },
+	/* the end of a record that began in an older file takes the first stamp, wherever that stands within the limit */
+	{ FORMAT_TOWN, "half\n2026-01-22 16:08:01 [b] y", "0 4 1 0 2026-01-22T21:08:01Z -\n5 25 1 1 2026-01-22T21:08:01Z S\n" },
+	{ FORMAT_TEXT, "01234567890123456789012345678901234567890123456789\n2026-01-22 16:08:01 b\n",
+	  "0 50 1 0 2026-03-01T00:00:00Z -\n51 21 1 1 2026-01-22T21:08:01Z S\n" },
+	{ FORMAT_TOWN, "half\n2026-01-22 16:08:01 [b] \\\n", "0 4 1 0 2026-01-22T21:08:01Z -\n5 25 1 1 2026-01-22T21:08:01Z SE\n" },
 	/* stamps that are none continue a record */
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [a] x\n2026-13-22 16:08:01 [b] y\n", "0 51 2 0 2026-01-22T21:07:59Z S\n" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [a] x\n2026-01-22 16:07:99 [b] y\n", "0 51 2 0 2026-01-22T21:07:59Z S\n" },
@@ -379,7 +383,7 @@ static const struct {
 	  "0 64 1 0 2026-03-01T00:00:00Z C\n71 1 1 1 2026-03-01T00:00:00Z -\n" },
 	/* one line a record; a line without a stamp takes the one before it */
 	{ FORMAT_TEXT, "a\n[2026-01-22 16:07:59] b\nc\r\n\n2026-01-22 16:07:58 d",
-	  "0 1 1 0 2026-03-01T00:00:00Z -\n2 23 1 1 2026-01-22T21:07:59Z S\n26 2 1 2 2026-01-22T21:07:59Z -\n"
+	  "0 1 1 0 2026-01-22T21:07:59Z -\n2 23 1 1 2026-01-22T21:07:59Z S\n26 2 1 2 2026-01-22T21:07:59Z -\n"
 	  "29 0 1 3 2026-01-22T21:07:59Z -\n30 21 1 4 2026-01-22T21:07:58Z S\n" },
 	/* New Year both ways; the first line is not younger than the file, though October is farther from March than the next October */
 	{ FORMAT_TEXT, "Dec 31 23:59:59 a\nJan  1 00:00:00 b\nDec 31 23:59:58 c\n",

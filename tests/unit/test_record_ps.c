@@ -98,7 +98,7 @@ static void read_text(const struct reading *how_to, enum how how, struct span te
 	struct field_table fields;
 	struct decoder *d;
 	struct event e;
-	size_t done = 0;
+	size_t done = 0, end = 0;
 
 	field_table_init(&fields);
 	for (const char *p = how_to->fields; *p;) {
@@ -114,20 +114,24 @@ static void read_text(const struct reading *how_to, enum how how, struct span te
 	decoder_begin_file(d, mtime);
 	memcpy(block, text.ptr, text.len);
 	memset(block + text.len, 0, MARGIN);
-	while (done < text.len) {
-		const char *newline = memchr(block + done, '\n', text.len - done);
-		size_t n = how == IN_ONE_GO || !newline ? text.len - done : (size_t)(newline + 1 - block) - done;
+	while (end < text.len) {
+		const char *newline = memchr(block + end, '\n', text.len - end);
+		size_t n, used;
+
+		end = how == IN_ONE_GO || !newline ? text.len : (size_t)(newline + 1 - block);
+		n = end - done;
 
 		if (arrival != TIME_NONE) {
 			decoder_set_arrival(d, arrival);
 			arrival += 10 * NS_PER_SECOND;
 		}
-		ck_assert_uint_eq(decoder_frame(d, span_of(block + done, n), done + n == text.len, &list), n);
+		used = decoder_frame(d, span_of(block + done, n), end == text.len, &list);
+		ck_assert(used == n || (used == 0 && end < text.len)); /* 0: before the first stamp */
 		for (size_t i = 0; i < list.n; i++) {
 			event_reset(&e);
 			put_event(out, &e, &fields, decoder_parse(d, span_of(block + done, n), &list.items[i], &e), how_to->fields);
 		}
-		done += n;
+		done += used;
 		if (how == SAVED_AND_RESTORED) {
 			struct buffer saved = BUFFER_INIT, again = BUFFER_INIT;
 			struct codec_reader in;
