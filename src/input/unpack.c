@@ -68,6 +68,8 @@ struct unpack {
 	ZSTD_DCtx *zstd;
 	size_t zstd_wanted;   /* what zstd asked for; 0: between frames */
 	bool zstd_full;       /* the last call filled the room it had: there may be more without new input */
+	char zstd_magic[COMPRESSION_MAGIC_MAX]; /* the first bytes of the present frame */
+	size_t n_zstd_magic;
 	lzma_stream xz;
 	struct xz_buffers *xz_buffers;
 	bool xz_last;                  /* the present portion is the last */
@@ -199,6 +201,7 @@ static enum unpack_result fail_zstd(struct unpack *u, size_t code)
  */
 #define ZSTD_BLOCK_HEADER 3
 #define ZSTD_FRAME_START 5 /* the shortest that zstd looks at */
+#define ZSTD_MAGIC_SIZE 4
 
 static size_t zstd_portion(const struct unpack *u, size_t in_len)
 {
@@ -209,6 +212,22 @@ static size_t zstd_portion(const struct unpack *u, size_t in_len)
 	if (!u->zstd_wanted)
 		most = ZSTD_FRAME_START;
 	return in_len < most ? in_len : most;
+}
+
+/*
+ * libzstd may have been built to read the formats before 1.0, too. Their code is old, and gives other bytes before damage when it is fed
+ * otherwise; no log is in them.
+ */
+static bool is_zstd_frame(struct unpack *u, struct span in)
+{
+	bool undecided;
+	size_t n;
+
+	if (!u->zstd_wanted)
+		u->n_zstd_magic = 0;
+	for (n = 0; u->n_zstd_magic < ZSTD_MAGIC_SIZE && n < in.len; n++)
+		u->zstd_magic[u->n_zstd_magic++] = in.ptr[n];
+	return n == 0 || compression_recognise(span_of(u->zstd_magic, u->n_zstd_magic), &undecided) == COMPRESSION_ZSTD || undecided;
 }
 
 static enum unpack_result step_zstd(struct unpack *u, struct unpack_io *io)
@@ -226,6 +245,8 @@ static enum unpack_result step_zstd(struct unpack *u, struct unpack_io *io)
 				return UNPACK_END;
 			return fail(u, "the archive ends in the middle of a frame", HINT_DAMAGED);
 		}
+		if (!is_zstd_frame(u, span_of(in.src, in.size)))
+			return fail(u, "what follows a frame is no zstd frame", HINT_DAMAGED);
 		rc = ZSTD_decompressStream(u->zstd, &out, &in);
 		io->in = span_from(io->in, in.pos);
 		io->out += out.pos;
