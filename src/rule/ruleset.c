@@ -725,7 +725,7 @@ static void add_text(struct loader *l, struct span text, const char *name)
 static void add_file(struct loader *l, const char *path)
 {
 	struct buffer b = BUFFER_INIT;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	ssize_t n;
 
 	if (fd < 0) {
@@ -763,13 +763,29 @@ struct paths {
 	size_t n, cap;
 };
 
-static void collect_files(struct loader *l, const char *folder, int depth, struct paths *ret)
+/* A folder and those it stands in: a link to one of them is not followed. */
+struct folder {
+	const char *path;
+	struct stat st;
+	const struct folder *parent;
+	int depth;
+};
+
+static bool is_inside(const struct stat *st, const struct folder *f)
 {
-	DIR *dir = opendir(folder);
+	for (; f; f = f->parent)
+		if (st->st_dev == f->st.st_dev && st->st_ino == f->st.st_ino)
+			return true;
+	return false;
+}
+
+static void collect_files(struct loader *l, const struct folder *folder, struct paths *ret)
+{
+	DIR *dir = opendir(folder->path);
 	struct dirent *e;
 
 	if (!dir) {
-		diag_add(l->diags, DIAG_ERROR, folder, 0, 0, "cannot open: %s", strerror(errno));
+		diag_add(l->diags, DIAG_ERROR, folder->path, 0, 0, "cannot open: %s", strerror(errno));
 		return;
 	}
 	while ((e = readdir(dir))) {
@@ -778,12 +794,15 @@ static void collect_files(struct loader *l, const char *folder, int depth, struc
 
 		if (e->d_name[0] == '.')
 			continue;
-		buffer_printf(&path, "%s%s%s", folder, ends_in(folder, "/") ? "" : "/", e->d_name);
+		buffer_printf(&path, "%s%s%s", folder->path, ends_in(folder->path, "/") ? "" : "/", e->d_name);
 		if (stat(buffer_string(&path), &st) < 0) {
 			if (is_rule_file(e->d_name))
 				diag_add(l->diags, DIAG_ERROR, buffer_string(&path), 0, 0, "cannot open: %s", strerror(errno));
-		} else if (S_ISDIR(st.st_mode) && depth < FOLDERS_DEEP_MAX) {
-			collect_files(l, buffer_string(&path), depth + 1, ret);
+		} else if (S_ISDIR(st.st_mode)) {
+			struct folder inner = { buffer_string(&path), st, folder, folder->depth + 1 };
+
+			if (folder->depth < FOLDERS_DEEP_MAX && !is_inside(&st, folder))
+				collect_files(l, &inner, ret);
 		} else if (S_ISREG(st.st_mode) && is_rule_file(e->d_name)) {
 			ARRAY_GROW(ret->items, ret->n, ret->cap);
 			ret->items[ret->n++] = xstrdup(buffer_string(&path));
@@ -802,13 +821,13 @@ static void add_path(struct loader *l, const char *path)
 {
 	struct paths files = { NULL, 0, 0 };
 	size_t errors = l->diags->n_errors;
-	struct stat st;
+	struct folder folder = { .path = path };
 
-	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+	if (stat(path, &folder.st) < 0 || !S_ISDIR(folder.st.st_mode)) {
 		add_file(l, path);
 		return;
 	}
-	collect_files(l, path, 0, &files);
+	collect_files(l, &folder, &files);
 	if (files.n)
 		qsort(files.items, files.n, sizeof *files.items, compare_paths);
 	else if (l->diags->n_errors == errors)
