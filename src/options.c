@@ -28,6 +28,7 @@ enum option_id {
 	OPT_STATS,
 	OPT_COLOR,
 	OPT_MAX_KEYS,
+	OPT_THREADS,
 	OPT_MAX_RECORD,
 	OPT_TAP,
 	OPT_JUNIT,
@@ -67,6 +68,7 @@ static const struct option_row table[] = {
 	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
 	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) },
+	{ OPT_THREADS, "threads", "N", "use N threads (default: processors)", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1 MiB)", NULL, READING },
 	{ OPT_TAP, "tap", NULL, "results as TAP", NULL, V(VERB_TEST) },
 	{ OPT_JUNIT, "junit", "FILE", "results as JUnit XML, too", "<path>", V(VERB_TEST) },
@@ -242,6 +244,10 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_MAX_KEYS:
 		if (!parse_number(value, 1, 100000000, &o->max_keys))
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-keys %s: must be a number from 1 to 100000000", value);
+		break;
+	case OPT_THREADS:
+		if (!parse_number(value, 1, 64, &o->threads))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--threads %s: must be a number from 1 to 64", value);
 		break;
 	case OPT_MAX_RECORD:
 		if (!parse_number(value, 256, UINT64_C(1) << 28, &o->max_record))

@@ -49,6 +49,7 @@ struct options {
 	const char *junit;       /* test; NULL: none */
 	enum when colour;
 	uint64_t max_keys, max_record;
+	uint64_t threads;        /* 0: as many as there are processors */
 	char **words;            /* what is left: inputs, rule files */
 	size_t n_words;
 };

@@ -846,8 +846,11 @@ struct run *run_new(struct pipeline *p, const struct run_options *o, const struc
 		struct feed *f = &r->feeds[i];
 		f->stream = &streams->items[i];
 		f->is_stdin = f->stream->n_files == 1 && !strcmp(f->stream->files[0].path, "-");
-		if (!is_pipe(f->stream))
-			f->tail = tail_new(f->stream, purposes[o->kind]);
+		if (is_pipe(f->stream))
+			continue;
+		f->tail = tail_new(f->stream, purposes[o->kind]);
+		if (o->threads > 1)
+			tail_read_ahead(f->tail);
 	}
 	return r;
 }

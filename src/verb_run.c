@@ -8,6 +8,7 @@
 #include "base/quote.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -179,6 +180,16 @@ static int closing_fd(const struct options *o)
 	return fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) ? STDOUT_FILENO : 0;
 }
 
+/* As many as this process may use processors, unless the user says otherwise. */
+static unsigned thread_count(const struct options *o)
+{
+	cpu_set_t cpus;
+
+	if (o->threads)
+		return (unsigned)o->threads;
+	return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+}
+
 int verb_run(const struct options *o)
 {
 	static char dash[] = "-";
@@ -188,7 +199,7 @@ int verb_run(const struct options *o)
 	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
 				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys };
 	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : RUN_REPLAY, .now_ns = p.now_ns,
-				  .lateness_ns = o->lateness_ns, .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,
+				  .lateness_ns = o->lateness_ns, .threads = thread_count(o), .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,
 				  .reload = reload, .closing_fd = closing_fd(o) };
 
 	if (o->n_words == 0 && isatty(STDIN_FILENO)) {

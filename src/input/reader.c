@@ -7,9 +7,12 @@
  *	SNIFFING ──→ PLAIN ⟲ (may grow)
  *	    └──────→ ARCHIVE ──→ ENDED
  *	any, on an error ──→ ENDED
+ *
+ * Where a thread reads ahead, all that read_archive() uses is the thread's until it ends; but for bytes_in, which may be asked for at any time.
  */
 #include "input/reader.h"
 #include "base/memory.h"
+#include "input/ahead.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +25,8 @@
 #define SNIFF_SIZE ((size_t)4 << 10)
 /* Linux reads no more at once. */
 #define READ_MAX ((size_t)1 << 30)
+/* Smaller archives are unpacked before a thread is there. */
+#define AHEAD_MIN ((uint64_t)128 << 10)
 
 enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
 
@@ -34,8 +39,12 @@ struct reader {
 	size_t in_pos, in_end;
 	bool in_last; /* the descriptor is at its end */
 	struct unpack *unpack;
+	uint64_t unpacked; /* bytes that came out of the archive */
 	uint64_t bytes_in, bytes_out;
 	bool regular;
+	bool wants_ahead;
+	struct ahead *ahead;
+	struct diag_list ahead_diags; /* what the thread has to say */
 	int64_t mtime_ns;
 };
 
@@ -90,6 +99,8 @@ void reader_free(struct reader *r)
 {
 	if (!r)
 		return;
+	ahead_free(r->ahead);
+	diag_list_release(&r->ahead_diags);
 	unpack_free(r->unpack);
 	close(r->fd);
 	free(r->in);
@@ -106,15 +117,14 @@ static ssize_t read_fd(struct reader *r, void *buf, size_t len, struct diag_list
 		n = read(r->fd, buf, len < READ_MAX ? len : READ_MAX);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0) {
-		r->bytes_in += (uint64_t)n;
+		__atomic_fetch_add(&r->bytes_in, (uint64_t)n, __ATOMIC_RELAXED);
 		return n;
 	}
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		return READER_WOULD_BLOCK;
-	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "cannot read at byte %llu: %s", (unsigned long long)r->bytes_in,
+	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "cannot read at byte %llu: %s", (unsigned long long)reader_bytes_in(r),
 		 strerror(errno));
 	diag_hint(diags, "what came before it was used");
-	r->state = READER_ENDED;
 	return READER_ERROR;
 }
 
@@ -167,16 +177,14 @@ static ssize_t read_plain(struct reader *r, void *buf, size_t len, struct diag_l
 
 static ssize_t archive_damaged(struct reader *r, struct diag_list *diags)
 {
-	r->state = READER_ENDED;
 	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "%s: %s, at byte %llu of the unpacked data", compression_name(r->compression),
-		 unpack_problem(r->unpack), (unsigned long long)r->bytes_out);
+		 unpack_problem(r->unpack), (unsigned long long)r->unpacked);
 	diag_hint(diags, "%s", unpack_problem_hint(r->unpack));
 	return READER_ERROR;
 }
 
 static ssize_t archive_ended(struct reader *r, struct diag_list *diags)
 {
-	r->state = READER_ENDED;
 	if (unpack_warning(r->unpack))
 		diag_add(diags, DIAG_WARNING, r->name, 0, 0, "%s: %s", compression_name(r->compression), unpack_warning(r->unpack));
 	return READER_EOF;
@@ -192,6 +200,7 @@ static ssize_t read_archive(struct reader *r, void *buf, size_t len, struct diag
 		r->in_pos = r->in_end - io.in.len;
 		switch (result) {
 		case UNPACK_OUTPUT:
+			r->unpacked += (uint64_t)(io.out - (char *)buf);
 			return io.out - (char *)buf;
 		case UNPACK_END:
 			return archive_ended(r, diags);
@@ -210,6 +219,32 @@ static ssize_t read_archive(struct reader *r, void *buf, size_t len, struct diag
 	}
 }
 
+static ssize_t fill_ahead(void *context, void *buf, size_t len)
+{
+	struct reader *r = context;
+
+	return read_archive(r, buf, len, &r->ahead_diags);
+}
+
+void reader_read_ahead(struct reader *r)
+{
+	r->wants_ahead = true;
+}
+
+static ssize_t read_from_thread(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+{
+	ssize_t n = ahead_read(r->ahead, buf, len);
+
+	for (size_t i = 0; n <= 0 && i < r->ahead_diags.n; i++) {
+		const struct diag *d = &r->ahead_diags.items[i];
+
+		diag_add(diags, d->level, d->file, d->line, d->column, "%s", d->text);
+		if (d->hint)
+			diag_hint(diags, "%s", d->hint);
+	}
+	return n;
+}
+
 ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags)
 {
 	ssize_t n = 0;
@@ -217,6 +252,8 @@ ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *d
 	assert(len > 0);
 	if (r->state == READER_SNIFFING) {
 		n = sniff(r, diags);
+		if (n == READER_ERROR)
+			r->state = READER_ENDED;
 		if (n <= 0)
 			return n;
 	}
@@ -228,9 +265,16 @@ ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *d
 		n = read_plain(r, buf, len, diags);
 		break;
 	case READER_ARCHIVE:
-		n = read_archive(r, buf, len, diags);
+		if (r->wants_ahead && !r->ahead && reader_size(r) >= AHEAD_MIN)
+			r->ahead = ahead_new(fill_ahead, r);
+		r->wants_ahead = false;
+		n = r->ahead ? read_from_thread(r, buf, len, diags) : read_archive(r, buf, len, diags);
+		if (n == READER_EOF)
+			r->state = READER_ENDED;
 		break;
 	}
+	if (n == READER_ERROR)
+		r->state = READER_ENDED;
 	if (n > 0)
 		r->bytes_out += (uint64_t)n;
 	return n;
@@ -243,7 +287,7 @@ enum compression reader_compression(const struct reader *r)
 
 uint64_t reader_bytes_in(const struct reader *r)
 {
-	return r->bytes_in;
+	return __atomic_load_n(&r->bytes_in, __ATOMIC_RELAXED);
 }
 
 uint64_t reader_bytes_out(const struct reader *r)

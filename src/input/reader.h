@@ -20,6 +20,11 @@ struct reader *reader_new(int fd, const char *name);
 /* "-" is standard input. NULL with a diagnostic (what failed and what to do) when the file cannot be opened or is a directory. */
 struct reader *reader_open(const char *path, struct diag_list *diags);
 void reader_free(struct reader *r);
+/*
+ * From now on an archive in a file, unless it is small, is unpacked in a thread of its own, ahead of the caller. What is read, and what is said, stays the
+ * same. It takes 4 MiB.
+ */
+void reader_read_ahead(struct reader *r);
 
 #define READER_EOF 0
 #define READER_ERROR (-1)

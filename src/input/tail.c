@@ -26,6 +26,7 @@ struct tail {
 	const struct stream *stream;
 	enum tail_purpose purpose;
 	const char *live_path;
+	bool ahead;              /* archives by a thread */
 	bool rotates;            /* live_path is the log's own name: its other generations are looked for beside it */
 	size_t next_named;       /* of the stream's files, which come first */
 
@@ -63,6 +64,11 @@ struct tail *tail_new(const struct stream *s, enum tail_purpose purpose)
 	t->live_path = t->rotates ? s->log_path : newest;
 	t->mtime_ns = INT64_MIN;
 	return t;
+}
+
+void tail_read_ahead(struct tail *t)
+{
+	t->ahead = true;
 }
 
 void tail_free(struct tail *t)
@@ -875,6 +881,8 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 				return step;
 			t->at_end = false;
 		}
+		if (t->ahead)
+			reader_read_ahead(t->reader);
 		ssize_t n = reader_read(t->reader, buf, len, diags);
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
 		if (n > 0) {

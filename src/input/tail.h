@@ -41,6 +41,8 @@ enum tail_purpose {
 /* s: not standard input; it outlives the tail. */
 struct tail *tail_new(const struct stream *s, enum tail_purpose purpose);
 void tail_free(struct tail *t);
+/* Archives may be unpacked by a thread: reader_read_ahead(). */
+void tail_read_ahead(struct tail *t);
 
 enum tail_step {
 	TAIL_BYTES,    /* *ret_len bytes are in buf */

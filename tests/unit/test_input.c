@@ -116,12 +116,14 @@ static int memory_file(struct span content)
 	return fd;
 }
 
-/* Everything that comes out before end or error. After an error there must be an end. */
-static void read_all(struct span archive, size_t read_size, struct buffer *out, struct diag_list *diags)
+/* Everything that comes out before end or error. After an error there must be an end. ahead: by a thread, if the archive is large. */
+static void read_all_by(struct span archive, bool ahead, size_t read_size, struct buffer *out, struct diag_list *diags)
 {
 	struct reader *r = reader_new(memory_file(archive), "test");
 	ssize_t n;
 
+	if (ahead)
+		reader_read_ahead(r);
 	do {
 		buffer_reserve(out, read_size);
 		n = reader_read(r, out->data + out->len, read_size, diags);
@@ -134,6 +136,11 @@ static void read_all(struct span archive, size_t read_size, struct buffer *out, 
 	ck_assert_uint_eq(reader_bytes_out(r), out->len);
 	ck_assert_uint_eq(reader_size(r), archive.len);
 	reader_free(r);
+}
+
+static void read_all(struct span archive, size_t read_size, struct buffer *out, struct diag_list *diags)
+{
+	read_all_by(archive, false, read_size, out, diags);
 }
 
 static bool same(const struct buffer *a, struct span b)
@@ -250,6 +257,60 @@ START_TEST(parts_one_after_another)
 	buffer_release(&text);
 	buffer_release(&archive);
 	buffer_release(&out);
+}
+END_TEST
+
+/* Whole, cut and damaged: a thread gives the same bytes and says the same. */
+START_TEST(read_ahead)
+{
+	enum compression c = compressions[_i];
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, plain = BUFFER_INIT, ahead = BUFFER_INIT;
+	uint64_t seed = 7;
+
+	/* Longer than the ring of blocks, and little compressible. */
+	while (text.len < (size_t)5 << 20) {
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		buffer_printf(&text, "%08x\n", (unsigned)(seed >> 32));
+	}
+	add_archive(&archive, c, span_of(text.data, text.len / 2));
+	add_archive(&archive, c, span_from(buffer_span(&text), text.len / 2));
+	ck_assert_uint_gt(archive.len, 1 << 20);
+	for (int way = 0; way < 4; way++) {
+		struct diag_list plain_diags = DIAG_LIST_INIT, ahead_diags = DIAG_LIST_INIT;
+		struct span part = span_of(archive.data, way == 1 ? archive.len / 3 : way == 2 ? archive.len - 1 : archive.len);
+
+		if (way == 3)
+			archive.data[archive.len * 2 / 3] ^= 0x40;
+		buffer_clear(&plain);
+		buffer_clear(&ahead);
+		read_all(part, 1 << 18, &plain, &plain_diags);
+		read_all_by(part, true, 100000, &ahead, &ahead_diags);
+		ck_assert(same(&ahead, buffer_span(&plain)));
+		ck_assert(way || same(&ahead, buffer_span(&text)));
+		ck_assert_uint_eq(plain_diags.n, way > 0);
+		ck_assert_uint_eq(ahead_diags.n, plain_diags.n);
+		if (way) {
+			ck_assert_str_eq(ahead_diags.items[0].text, plain_diags.items[0].text);
+			ck_assert_str_eq(ahead_diags.items[0].hint, plain_diags.items[0].hint);
+		}
+		diag_list_release(&plain_diags);
+		diag_list_release(&ahead_diags);
+	}
+	/* Freed while the thread waits for room, or is at work. */
+	for (int n = 0; n < 3; n++) {
+		struct diag_list diags = DIAG_LIST_INIT;
+		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
+
+		reader_read_ahead(r);
+		for (int i = 0; i < n; i++)
+			ck_assert_int_gt(reader_read(r, plain.data, 1000, &diags), 0);
+		reader_free(r);
+		diag_list_release(&diags);
+	}
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&plain);
+	buffer_release(&ahead);
 }
 END_TEST
 
@@ -779,6 +840,7 @@ int main(void)
 
 	tcase_set_timeout(unpack, 300);
 	tcase_add_loop_test(unpack, truncated_anywhere, 0, COUNT(compressions));
+	tcase_add_loop_test(unpack, read_ahead, 0, COUNT(compressions));
 	tcase_add_loop_test(unpack, parts_one_after_another, 0, COUNT(compressions));
 	tcase_add_loop_test(unpack, around_the_parts, 0, COUNT(surroundings));
 	tcase_add_test(unpack, gzip_headers);
