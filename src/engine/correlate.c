@@ -158,14 +158,23 @@ uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct
 	bool ordered = k->type == CORRELATION_TEMPORAL_ORDERED;
 	uint64_t seen = 0;
 
-	for (uint32_t i = 0; i < k->n_inputs; i++)
-		if (!k->inputs[i].negated && (ordered ? c->slots[i].start_ns : c->slots[i].time_ns) > bound)
+	bool chained = false;
+	for (uint32_t i = k->n_inputs; i-- > 0;) {
+		if (k->inputs[i].negated)
+			continue;
+		bool in_window = (ordered ? c->slots[i].start_ns : c->slots[i].time_ns) > bound;
+		chained |= in_window && ordered && en->states[c->rule].needs_all; /* the chain has all steps before this one */
+		if (in_window || chained)
 			seen |= UINT64_C(1) << i;
+	}
 	return seen;
 }
 
-/* The newest event of input i; in an ordered correlation it carries on the chain that ends at an earlier input. */
-static void slot_take(struct engine *en, struct cell *c, const struct correlation *k, uint32_t i, struct occurrence *o)
+/*
+ * The newest event of input i; in an ordered correlation it carries on the chain that ends at an earlier input. False when there is no such
+ * chain, and it cannot begin one.
+ */
+static bool slot_take(struct engine *en, struct cell *c, const struct correlation *k, uint32_t i, struct occurrence *o)
 {
 	struct slot *s = &c->slots[i];
 
@@ -185,7 +194,7 @@ static void slot_take(struct engine *en, struct cell *c, const struct correlatio
 		if (start == TIME_NONE && (first || !strict))
 			start = o->time_ns; /* a chain may begin here */
 		if (start == TIME_NONE)
-			return;
+			return false;
 		if (s->start_ns == TIME_NONE || start > s->start_ns)
 			s->start_ns = start;
 	}
@@ -196,6 +205,7 @@ static void slot_take(struct engine *en, struct cell *c, const struct correlatio
 			s->kept = kept_ref(occurrence_keep(o));
 		}
 	}
+	return true;
 }
 
 static bool waits_for(const struct correlation *k, const struct correlation_input *in)
@@ -203,9 +213,28 @@ static bool waits_for(const struct correlation *k, const struct correlation_inpu
 	return in->negated && (k->type == CORRELATION_TEMPORAL || in->after);
 }
 
-static bool forbids_before(const struct correlation *k, const struct correlation_input *in)
+/*
+ * A negated input between two positive ones of an ordered correlation breaks the chains that wait for the later one. Returns the earlier
+ * one, where such chains end; -1 when there is none: then the input forbids by having been in the window. Where the condition has an `or`,
+ * there are no chains that all take the same steps, and it only forbids.
+ */
+static int breaks_chain_after(const struct engine *en, const struct rule *r, uint32_t i)
 {
-	return in->negated && (k->type == CORRELATION_TEMPORAL || !in->after);
+	const struct correlation *k = r->correlation;
+
+	if (k->type != CORRELATION_TEMPORAL_ORDERED || !k->inputs[i].negated || k->inputs[i].after || !en->states[r->index].needs_all)
+		return -1;
+	int j = (int)i - 1;
+	while (j >= 0 && k->inputs[j].negated)
+		j--;
+	return j;
+}
+
+static bool forbids_before(const struct engine *en, const struct rule *r, uint32_t i)
+{
+	const struct correlation_input *in = &r->correlation->inputs[i];
+
+	return in->negated && (r->correlation->type == CORRELATION_TEMPORAL || !in->after) && breaks_chain_after(en, r, i) < 0;
 }
 
 static void pending_drop(struct cell *c)
@@ -251,7 +280,7 @@ static void negated_remember(struct engine *en, const struct rule *r, uint32_t i
 {
 	const struct correlation *k = r->correlation;
 
-	if (!forbids_before(k, &k->inputs[i]) || !key_build(en, k->inputs[i].keys, k->n_keys, o))
+	if (!forbids_before(en, r, i) || !key_build(en, k->inputs[i].keys, k->n_keys, o))
 		return;
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
 	if (o->time_ns > c->slots[i].time_ns)
@@ -282,11 +311,11 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		return false;
 	}
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
-	slot_take(en, c, k, i, o);
+	bool taken = slot_take(en, c, k, i, o);
 	expires_at_least(c, later(en->now_ns, k->timespan_ns));
 
 	uint64_t seen = seen_inputs(en, c, k);
-	bool this_seen = seen >> i & 1;
+	bool this_seen = taken && (seen >> i & 1);
 	bool triggers = this_seen && condition_holds(k, seen);
 	if (triggers && k->type == CORRELATION_TEMPORAL_ORDERED && en->states[r->index].needs_all)
 		for (uint32_t j = i + 1; j < k->n_inputs && triggers; j++) /* something that comes later is still to come */
@@ -300,7 +329,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		uint64_t with = seen;
 		for (uint32_t j = 0; j < k->n_inputs; j++) {
 			waits |= waits_for(k, &k->inputs[j]);
-			if (forbids_before(k, &k->inputs[j]) && c->slots[j].time_ns > en->now_ns - k->timespan_ns)
+			if (forbids_before(en, r, j) && c->slots[j].time_ns > en->now_ns - k->timespan_ns)
 				with |= UINT64_C(1) << j;
 		}
 		triggers = condition_holds(k, with);
@@ -332,6 +361,19 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 	return fires;
 }
 
+/* A negated input between two positive ones: what was begun before it can no longer be completed. */
+static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, const struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	int j = breaks_chain_after(en, r, i);
+
+	if (j < 0 || !key_build(en, k->inputs[i].keys, k->n_keys, o))
+		return;
+	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+	if (c && o->time_ns >= c->slots[j].time_ns)
+		c->slots[j].start_ns = TIME_NONE;
+}
+
 /* First what ends absences, then what begins them, and last what forbids later ones: an event never stands in its own way. */
 static bool temporal_step(struct engine *en, const struct rule *r, struct occurrence *o)
 {
@@ -342,10 +384,14 @@ static bool temporal_step(struct engine *en, const struct rule *r, struct occurr
 		for (uint32_t i = 0; i < k->n_inputs; i++)
 			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
 				negated_happened(en, r, i, o);
-	/* Backwards, so that one event is not two steps of an ordered chain. */
+	/* Backwards, so that one event is not two steps of an ordered chain, and breaks neither the one that it completes nor the one it begins. */
 	for (uint32_t i = k->n_inputs; i-- > 0;)
-		if (!k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
-			fires |= positive_happened(en, r, i, o);
+		if (bit_test(en->fired, k->inputs[i].rule)) {
+			if (!k->inputs[i].negated)
+				fires |= positive_happened(en, r, i, o);
+			else
+				chain_broken(en, r, i, o);
+		}
 	if (k->has_negation)
 		for (uint32_t i = 0; i < k->n_inputs; i++)
 			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))

@@ -344,6 +344,16 @@ static const struct script scripts[] = {
 	  "title: T\nname: stopped\ncorrelation: {type: temporal_ordered, rules: [beat, next], group-by: [], timespan: 10s, condition: beat and not next}\n",
 	  "0 type=beat\n9 type=beat\n18 type=beat\n27 type=x\n30 type=x\n35 type=beat\nadvance 46\n",
 	  "28 open stopped: T\n35 resolved stopped: T\n45 open stopped: T\n" },
+	{ "absence between: what must not stand between two events may stand before them",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c")
+	  "title: T\nname: again\ncorrelation: {type: temporal_ordered, rules: [a, c, b], group-by: [], timespan: 10s, condition: a and b and not c}\n",
+	  "0 type=c\n1 type=a\n2 type=b\n20 type=a\n21 type=c\n22 type=b\n23 type=a\n24 type=b\n25 type=c\n26 type=b\n",
+	  "2 open again: T\n12 resolved again: T\n24 open again: T\n25 resolved again: T\n" },
+	{ "absence between: a chain that has all its steps is not broken by what comes before its last one only",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c") DETECT("d", "type: d")
+	  "title: T\nname: long\ncorrelation: {type: temporal_ordered, rules: [a, d, b, c], group-by: [], timespan: 10s, condition: a and b and c and not d}\n",
+	  "0 type=a\n1 type=b\n2 type=d\n3 type=c\n20 type=a\n21 type=d\n22 type=b\n23 type=c\n",
+	  "3 open long: T\n13 resolved long: T\n" },
 	{ "sustained: accrues over observations, a gap neither accrues nor resets, gone resolves",
 	  DETECT_PS("hot", "cpu|gt: 90")
 	  "title: T\nname: busy\ncorrelation: {type: sustained, rules: [hot], group-by: [pid], timespan: 20s, max-gap: 10s}\n"
