@@ -36,6 +36,7 @@ enum option_id {
 	OPT_RULE,
 	OPT_KEY,
 	OPT_AT,
+	OPT_ALL,
 };
 
 struct option_row {
@@ -55,7 +56,7 @@ static const struct option_row table[] = {
 	  READING | V(VERB_RULES) },
 	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, …",
 	  "town events daemon overseer guardian ps syslog json text", READING },
-	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_EXPLAIN) },
+	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_RULES) },
 	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
 	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
 	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
@@ -65,6 +66,7 @@ static const struct option_row table[] = {
 	{ OPT_RULE, "rule", "NAME", "the rule to explain (default: a table of all)", "<rule>", V(VERB_EXPLAIN) },
 	{ OPT_KEY, "key", "NAME=VALUE", "only this key of it; repeatable", NULL, V(VERB_EXPLAIN) },
 	{ OPT_AT, "at", "TIME", "as it stood at this time", "<time>", V(VERB_EXPLAIN) },
+	{ OPT_ALL, "all", NULL, "also rules that open no incidents", NULL, V(VERB_RULES) },
 	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
 	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) },
@@ -88,7 +90,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
 	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules" },
 	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
 	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not" },
-	[VERB_RULES] = { "rules", "", "list the loaded rules" },
+	[VERB_RULES] = { "rules", "[WORD...]", "list the loaded rules (with these words)" },
 	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
 };
 
@@ -211,6 +213,9 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_UNTIL:
 		o->until = value;
 		break;
+	case OPT_ALL:
+		o->all = true;
+		break;
 	case OPT_AT:
 		o->at = value;
 		break;
@@ -329,8 +334,6 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--until does not go with -f");
 		diag_hint(diags, "leave out -f to read up to a time, or stop following with a signal");
 	}
-	if (ret->verb == VERB_RULES && ret->n_words && !ret->help)
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "`tocsin rules` takes no input; use -r PATH to name rules");
 	return diags->n_errors == 0;
 }
 

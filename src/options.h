@@ -44,6 +44,7 @@ struct options {
 	const char *rule;        /* --rule */
 	char **keys;             /* --key NAME=VALUE, as written */
 	size_t n_keys;
+	bool all;                /* rules: those that open no incidents, too */
 	bool exit_code, stats, quiet, help, version;
 	bool tap;                /* test */
 	const char *junit;       /* test; NULL: none */

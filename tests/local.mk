@@ -3,4 +3,5 @@ tap_tests += tests/layers.sh tests/golden.tap tests/fuzz.tap tests/cli.tap tests
 check_helpers += trace-same
 trace_same_SOURCES = tests/trace-same.c src/run.c
 trace_same_LDADD = $(tocsin_libs)
-tap_tests += tests/explain.tap tests/manual.tap tests/sigma.tap
+tap_tests += tests/catalogue.tap tests/explain.tap tests/manual.tap
+tap_tests += tests/sigma.tap
