@@ -373,9 +373,10 @@ static void held_load(struct order *o, struct codec_reader *in, struct order_tab
 	h->origin.stream = (uint32_t)stream;
 	h->origin.file = t->files[file - 1];
 	h->origin.generation = (uint32_t)generation;
-	qsort(t->matched, n, sizeof *t->matched, by_index); /* rules may stand in another order now */
-	if (n)
+	if (n) {
+		qsort(t->matched, n, sizeof *t->matched, by_index); /* rules may stand in another order now */
 		memcpy(held_matched(h), t->matched, n * sizeof *t->matched);
+	}
 	for (size_t i = 0; i < n_values && !in->bad; i++) {
 		uint64_t place = get_place(in, t->n_fields), value_kind = codec_get_u64(in), offset = codec_get_u64(in), len = codec_get_u64(in);
 		if (place == 0 || value_kind > VALUE_NULL || offset > bytes.len || len > bytes.len - offset) {
