@@ -604,8 +604,8 @@ struct why {
 	struct running *running;
 };
 
-/* The nearest miss of a rule that was expected to open. */
-static void append_nearest(struct buffer *out, struct why *why, const struct test_case *t, const struct rule *r)
+/* The nearest miss of a rule that was expected to open. some: it did, if not often enough. */
+static void append_nearest(struct buffer *out, struct why *why, const struct test_case *t, const struct rule *r, bool some)
 {
 	if (!why->near) {
 		struct arena arena = ARENA_INIT;
@@ -626,7 +626,8 @@ static void append_nearest(struct buffer *out, struct why *why, const struct tes
 	size_t n;
 	const struct near_miss *m = near_best(why->near, r, &n);
 	if (n == 0) {
-		buffer_append_string(out, "    nothing of the input came near it\n");
+		if (!some)
+			buffer_append_string(out, "    nothing of the input came near it\n");
 		return;
 	}
 	buffer_append_string(out, "    nearest miss at ");
@@ -695,7 +696,7 @@ static void tell_missing(struct buffer *out, const struct test_case *t, const st
 	else
 		buffer_append_char(out, '\n');
 	if (e->state == INCIDENT_OPEN)
-		append_nearest(out, why, t, e->rule);
+		append_nearest(out, why, t, e->rule, false);
 }
 
 /* An expectation beside the change that is most like it. */
@@ -729,7 +730,7 @@ static void compare_counts(struct test_result *ret, const struct test_case *t, s
 		buffer_printf(&ret->report, "  line %d: %s %s %" PRIu64 " ×, expected %s %" PRIu64 "\n", e->line, e->rule->name, state_past(e->state), n,
 			      e->quantity == QUANTITY_EXACTLY ? "exactly" : "at least", e->quantity_n);
 		if (n < e->quantity_n && e->state == INCIDENT_OPEN)
-			append_nearest(&ret->report, why, t, e->rule);
+			append_nearest(&ret->report, why, t, e->rule, n > 0);
 	}
 }
 

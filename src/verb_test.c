@@ -457,11 +457,12 @@ int verb_test(const struct options *o)
 	find_files(&t);
 	for (size_t i = 0; i < t.n_files; i++)
 		run_file(&t, t.files[i]);
-	if (t.n_files || t.diags.n_errors == 0)
+	if (t.n_tests || t.diags.n_errors == 0)
 		tell_end(&t);
 	flush(&t);
 	if (o->junit)
 		write_junit(&t);
+	diag_sort(&t.diags);
 	print_diags(o, &t.diags);
 	int status = t.diags.n_errors || t.trouble ? EXIT_TROUBLE : t.n_failed ? EXIT_INCIDENT : EXIT_RAN;
 	for (size_t i = 0; i < t.n_loaded; i++) {
