@@ -12,6 +12,7 @@ int verb_run(const struct options *o); /* run and fields */
 int verb_check(const struct options *o);
 int verb_test(const struct options *o);
 int verb_rules(const struct options *o);
+int verb_checkpoint(const struct options *o);
 int verb_explain(const struct options *o);
 
 /* By --color, NO_COLOR and whether the descriptor is a terminal. */

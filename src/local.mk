@@ -1,4 +1,5 @@
 tocsin_lib += \
+	src/checkpoint.c src/checkpoint.h \
 	src/pipeline.c src/pipeline.h
 
 tocsin_SOURCES += \
@@ -9,6 +10,7 @@ tocsin_SOURCES += \
 	src/options.c src/options.h \
 	src/run.c src/run.h \
 	src/verb_check.c \
+	src/verb_checkpoint.c \
 	src/test_run.c src/test_run.h \
 	src/verb_explain.c \
 	src/verb_rules.c \

@@ -51,6 +51,9 @@ int main(int argc, char **argv)
 		case VERB_RULES:
 			status = verb_rules(&o);
 			break;
+		case VERB_CHECKPOINT:
+			status = verb_checkpoint(&o);
+			break;
 		case VERB_COMPLETION:
 			status = verb_completion(&o);
 			break;

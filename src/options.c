@@ -33,6 +33,7 @@ enum option_id {
 	OPT_TAP,
 	OPT_JUNIT,
 	OPT_POLL,
+	OPT_CHECKPOINT,
 	OPT_RULE,
 	OPT_KEY,
 	OPT_AT,
@@ -49,7 +50,7 @@ struct option_row {
 
 #define V(v) (1u << (v))
 #define READING (V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN))
-#define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_COMPLETION))
+#define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_CHECKPOINT) | V(VERB_COMPLETION))
 
 static const struct option_row table[] = {
 	{ OPT_RULES, "rules", "PATH", "rules; repeatable; `default`: installed ones", "<path>",
@@ -60,6 +61,7 @@ static const struct option_row table[] = {
 	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
 	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
 	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
+	{ OPT_CHECKPOINT, "checkpoint", "FILE", "go on where the last run with FILE stopped", "<path>", V(VERB_RUN) },
 	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) | V(VERB_EXPLAIN) },
 	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
 	{ OPT_UNTIL, "until", "TIME", "leave out what is newer; time runs to there", "now", READING },
@@ -91,6 +93,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
 	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
 	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not" },
 	[VERB_RULES] = { "rules", "[WORD...]", "list the loaded rules (with these words)" },
+	[VERB_CHECKPOINT] = { "checkpoint", "FILE", "show what a checkpoint holds" },
 	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
 };
 
@@ -216,6 +219,9 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	case OPT_ALL:
 		o->all = true;
 		break;
+	case OPT_CHECKPOINT:
+		o->checkpoint = value;
+		break;
 	case OPT_AT:
 		o->at = value;
 		break;
@@ -330,6 +336,9 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 	ret->n_words = (size_t)(argc - optind);
 	if (ret->poll_ns && !ret->follow)
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--poll is a way to follow: it needs -f");
+	for (size_t i = 0; ret->checkpoint && i < ret->n_outputs; i++)
+		if (ret->outputs[i].path && !strcmp(ret->outputs[i].path, ret->checkpoint))
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "%s cannot be both checkpoint and output", ret->checkpoint);
 	if (ret->follow && ret->until) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--until does not go with -f");
 		diag_hint(diags, "leave out -f to read up to a time, or stop following with a signal");

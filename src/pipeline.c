@@ -663,6 +663,8 @@ void pipeline_finish(struct pipeline *p)
 /* Is it worth keeping though no run asks for it? */
 static bool lane_matters(const struct pipeline *p, const struct lane *l)
 {
+	if (l->ended && !l->has_source)
+		return false; /* not recognised: tried again */
 	return l->claimed || l->block.len || order_holds(&p->order, l->number) ||
 	       (l->newest_ns != TIME_NONE && p->watermark_ns != TIME_NONE && l->newest_ns > p->watermark_ns - FORGET_NS);
 }
@@ -846,6 +848,60 @@ bool pipeline_load(struct pipeline *p, struct codec_reader *in, struct diag_list
 		return true;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "the saved state is damaged");
 	return false;
+}
+
+static void skip_place(struct codec_reader *in)
+{
+	codec_get_span(in);
+	for (int i = 0; i < 3; i++)
+		codec_get_u64(in);
+}
+
+static struct pipeline_saved_lane describe_lane(struct codec_reader *in)
+{
+	struct pipeline_saved_lane l = { .name = codec_get_span(in) };
+
+	codec_get_u64(in);
+	l.source = codec_get_span(in);
+	l.newest_ns = codec_get_i64(in);
+	codec_get_u64(in);
+	codec_get_i64(in);
+	skip_place(in);
+	l.waiting = codec_get_span(in).len;
+	codec_get_i64(in);
+	codec_get_i64(in);
+	if (codec_get_u64(in)) {
+		skip_place(in);
+		codec_get_u64(in);
+		codec_get_u64(in);
+	}
+	if (l.source.len)
+		codec_get_u64(in);
+	codec_get_span(in);
+	return l;
+}
+
+bool pipeline_describe(struct codec_reader *in, struct pipeline_saved *ret)
+{
+	size_t cap = 0;
+
+	*ret = (struct pipeline_saved){ 0 };
+	if (codec_get_u64(in) != SAVE_VERSION)
+		in->bad = true;
+	ret->watermark_ns = codec_get_i64(in);
+	codec_get_u64(in);
+	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		ARRAY_GROW(ret->lanes, ret->n_lanes, cap);
+		ret->lanes[ret->n_lanes++] = describe_lane(in);
+	}
+	return order_describe(in, &ret->n_held) && engine_describe(in, &ret->engine);
+}
+
+void pipeline_saved_release(struct pipeline_saved *s)
+{
+	free(s->lanes);
+	engine_saved_release(&s->engine);
+	*s = (struct pipeline_saved){ 0 };
 }
 
 void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct diag_list *diags)

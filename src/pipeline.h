@@ -144,6 +144,22 @@ bool pipeline_load(struct pipeline *p, struct codec_reader *in, struct diag_list
  * sets them anew. Warnings as of pipeline_load().
  */
 void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct diag_list *diags);
+/* What a saved pipeline holds, for people; it takes no rules. Spans are borrowed from what was read. */
+struct pipeline_saved_lane {
+	struct span name, source; /* source: empty: not known yet */
+	int64_t newest_ns;
+	size_t waiting;           /* bytes that are not a whole record yet */
+};
+struct pipeline_saved {
+	int64_t watermark_ns;
+	struct pipeline_saved_lane *lanes;
+	size_t n_lanes;
+	uint64_t n_held;
+	struct engine_saved engine;
+};
+/* False when damaged. To be released in any case. */
+bool pipeline_describe(struct codec_reader *in, struct pipeline_saved *ret);
+void pipeline_saved_release(struct pipeline_saved *s);
 /* A source by name: the rules' own first, then the built-in ones; NULL when unknown. */
 const struct source *source_by_name(const struct ruleset *rs, const char *name);
 

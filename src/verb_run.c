@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/quote.h"
+#include "checkpoint.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -14,8 +15,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* While following a checkpoint is written at once after output, else now and then; never so often that it takes more than 1/20 of the time. */
+#define CHECKPOINT_SOON_NS NS_PER_SECOND
+#define CHECKPOINT_LATER_NS (10 * NS_PER_SECOND)
+#define CHECKPOINT_SHARE 20
+
 struct run_context {
 	const struct options *o;
+	struct run *run;
+	struct checkpoint *checkpoint; /* NULL: none */
+	bool unsaved, save_failed;
+	int64_t saved_ns, took_ns;     /* when it was written last, and how long that took */
+	uint64_t saved_written;        /* bytes of output then */
 	struct diag_list *diags;
 	struct ruleset *rules;
 	struct pipeline *pipeline;
@@ -149,7 +160,117 @@ static void stats(void *context)
 	print_stats(run, run->pipeline);
 }
 
-/* SIGHUP: the rules are read again; when they are wrong the old ones stay. */
+/* ---- the checkpoint ---- */
+
+static uint64_t output_bytes(const struct run_context *run)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < run->n_outputs; i++)
+		n += run->outputs[i].written;
+	return n;
+}
+
+/* Outputs are on disk before the checkpoint moves. */
+static bool save(struct run_context *run, struct diag_list *diags)
+{
+	struct checkpoint *c = run->checkpoint;
+	int64_t began_ns = wall_clock_ns();
+	struct buffer *b = checkpoint_begin(c);
+
+	checkpoint_section_begin(c, CHECKPOINT_INPUTS);
+	run_save(run->run, b);
+	checkpoint_section_end(c);
+	checkpoint_section_begin(c, CHECKPOINT_PIPELINE);
+	pipeline_save(run->pipeline, b);
+	checkpoint_section_end(c);
+	checkpoint_section_begin(c, CHECKPOINT_OUTPUTS);
+	bool ok = outputs_save(run->outputs, run->n_outputs, b, diags);
+	checkpoint_section_end(c);
+	ok = ok && checkpoint_commit(c, began_ns, diags);
+	run->saved_ns = wall_clock_ns();
+	run->took_ns = run->saved_ns - began_ns;
+	run->saved_written = output_bytes(run);
+	run->unsaved = !ok;
+	run->save_failed = !ok;
+	return ok;
+}
+
+/*
+ * Following, at the end of a round. One that cannot be written now (a full disk) is tried again: the one that is there stays good, and only grows older.
+ */
+static int64_t rest(void *context, int64_t now_ns, bool news)
+{
+	struct run_context *run = context;
+	bool output = output_bytes(run) != run->saved_written;
+
+	run->unsaved |= news || output;
+	if (!run->unsaved)
+		return TIME_NONE;
+	int64_t interval_ns = output && !run->save_failed ? CHECKPOINT_SOON_NS : CHECKPOINT_LATER_NS;
+	if (interval_ns < run->took_ns * CHECKPOINT_SHARE)
+		interval_ns = run->took_ns * CHECKPOINT_SHARE;
+	if (run->saved_ns <= now_ns && now_ns - run->saved_ns < interval_ns)
+		return run->saved_ns + interval_ns;
+	struct diag_list diags = DIAG_LIST_INIT;
+	bool failed_before = run->save_failed;
+	if (!save(run, &diags) && !failed_before)
+		print_diags(run->o, &diags); /* once is enough; the end of the run says it again */
+	diag_list_release(&diags);
+	return run->unsaved ? run->saved_ns + CHECKPOINT_LATER_NS : TIME_NONE;
+}
+
+/* What the last run left: into a fresh pipeline and run. */
+static bool restore(struct run_context *run)
+{
+	struct checkpoint *c = run->checkpoint;
+
+	if (checkpoint_is_new(c))
+		return true;
+	struct codec_reader pipeline = checkpoint_section(c, CHECKPOINT_PIPELINE), inputs = checkpoint_section(c, CHECKPOINT_INPUTS);
+	struct diag_list said = DIAG_LIST_INIT;
+	bool ok = pipeline_load(run->pipeline, &pipeline, &said) && pipeline.ptr == pipeline.end && run_load(run->run, &inputs) &&
+		  inputs.ptr == inputs.end;
+	if (!ok) {
+		checkpoint_say_damaged(c, run->diags);
+	} else {
+		for (size_t i = 0; i < said.n; i++)
+			diag_add(run->diags, said.items[i].level, said.items[i].file, 0, 0, "%s", said.items[i].text);
+	}
+	diag_list_release(&said);
+	return ok;
+}
+
+/* Before the outputs are opened: what a killed run wrote behind its last checkpoint is cut off. */
+static bool repair_outputs(struct run_context *run, struct output_marks *ret)
+{
+	struct codec_reader in = checkpoint_section(run->checkpoint, CHECKPOINT_OUTPUTS);
+
+	*ret = (struct output_marks){ 0 };
+	if (checkpoint_is_new(run->checkpoint))
+		return true;
+	if (!output_marks_get(&in, ret) || in.ptr != in.end) {
+		checkpoint_say_damaged(run->checkpoint, run->diags);
+		return false;
+	}
+	outputs_repair(ret, run->diags);
+	return true;
+}
+
+/*
+ * Files that the checkpoint does not tell of as they are (new ones, or in the place of rotated ones) are noted before anything is written to them: else
+ * a run that is killed before its first checkpoint would leave lines that nobody knows are to be cut off.
+ */
+static bool start_checkpoint(struct run_context *run, struct output_marks *marks)
+{
+	bool known = !checkpoint_is_new(run->checkpoint) && outputs_marked(run->outputs, run->n_outputs, marks);
+
+	output_marks_release(marks);
+	checkpoint_forget(run->checkpoint);
+	return known || save(run, run->diags);
+}
+
+/* SIGHUP: the rules are read again; when they are wrong the old ones stay. Output files are opened again, since they may have been rotated. */
 static const struct ruleset *reload(void *context)
 {
 	struct run_context *run = context;
@@ -165,6 +286,10 @@ static const struct ruleset *reload(void *context)
 		run->rules = rules;
 		diag_add(run->diags, DIAG_NOTE, NULL, 0, 0, "the rules were read again: %u are in force", rules->n_rules);
 	}
+	outputs_reopen(run->outputs, run->n_outputs, run->diags);
+	/* Before anything is written to files that no checkpoint tells of. */
+	if (run->checkpoint)
+		save(run, run->diags);
 	tell(run);
 	return run->rules;
 }
@@ -198,7 +323,8 @@ int verb_run(const struct options *o)
 	struct run_context run = { .o = o, .diags = &diags };
 	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
 				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys };
-	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : RUN_REPLAY, .now_ns = p.now_ns,
+	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : o->checkpoint ? RUN_RESUME : RUN_REPLAY,
+				  .goes_on = o->checkpoint != NULL, .now_ns = p.now_ns,
 				  .lateness_ns = o->lateness_ns, .threads = thread_count(o), .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,
 				  .reload = reload, .closing_fd = closing_fd(o) };
 
@@ -210,6 +336,12 @@ int verb_run(const struct options *o)
 	p.zone = default_zone(o);
 	if (!parse_times(o, &p, &diags))
 		return fail(o, &diags);
+
+	if (o->checkpoint) {
+		ro.until_ns = p.until_ns == TIME_NONE ? 0 : p.until_ns;
+		p.until_ns = TIME_NONE; /* what is newer is kept for the next run */
+		ro.rest = rest;
+	}
 
 	struct ruleset *rs;
 	if (o->verb == VERB_FIELDS && o->n_rules == 0 && access(TOCSIN_RULES_DIR, R_OK) != 0)
@@ -228,7 +360,7 @@ int verb_run(const struct options *o)
 	struct stream_list streams = { NULL, 0 };
 	char *const *words = o->n_words ? o->words : only_stdin;
 	size_t n_words = o->n_words ? o->n_words : 1;
-	if (o->follow)
+	if (o->follow || o->checkpoint)
 		stream_discover_lasting(words, n_words, known_source, rs, false, &streams, &diags);
 	else
 		stream_discover(words, n_words, known_source, rs, &streams, &diags);
@@ -242,8 +374,13 @@ int verb_run(const struct options *o)
 		p.look = look;
 		p.look_context = &run;
 	}
-	if ((!bad_inputs || streams.n) &&
-	    (o->verb == VERB_FIELDS || open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags))) {
+	struct output_marks marks = { 0 };
+	bool ready = !bad_inputs || streams.n;
+	if (ready && o->checkpoint)
+		ready = (run.checkpoint = checkpoint_open(o->checkpoint, &diags)) && repair_outputs(&run, &marks);
+	if (ready && o->verb != VERB_FIELDS)
+		ready = open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags);
+	if (ready) {
 		p.rules = ro.rules = rs;
 		p.zone_of = zone_of;
 		p.zone_context = (void *)(uintptr_t)o;
@@ -256,12 +393,19 @@ int verb_run(const struct options *o)
 		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
 		struct run *r = run_new(pipeline, &ro, &streams, &diags);
 		run.rules = rs;
+		run.run = r;
 		run.pipeline = pipeline;
 		run.outputs = outputs;
 		run.n_outputs = n_outputs;
 		if (o->follow)
 			tell(&run);
-		bool ok = run_read(r) && !bad_inputs;
+		bool ok = !run.checkpoint || (restore(&run) && start_checkpoint(&run, &marks));
+		if (ok) {
+			ok = run_read(r) && !bad_inputs;
+			/* What could not be told must be found again. */
+			if (run.checkpoint && !pipeline_closed(pipeline) && !save(&run, &diags))
+				ok = false;
+		}
 		rs = run.rules;
 		clear_progress(&run);
 		for (size_t i = 0; i < n_outputs; i++)
@@ -283,6 +427,8 @@ int verb_run(const struct options *o)
 	} else {
 		print_diags(o, &diags);
 	}
+	output_marks_release(&marks);
+	checkpoint_close(run.checkpoint);
 	field_survey_free(run.survey);
 	free(outputs);
 	stream_list_release(&streams);

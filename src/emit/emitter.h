@@ -4,6 +4,7 @@
 #ifndef TOCSIN_EMIT_EMITTER_H
 #define TOCSIN_EMIT_EMITTER_H
 
+#include "base/codec.h"
 #include "engine/incident.h"
 
 enum emit_format { EMIT_TEXT, EMIT_JSONL, EMIT_COMMANDS, EMIT_GT };

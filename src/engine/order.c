@@ -433,3 +433,27 @@ bool order_load(struct order *o, struct codec_reader *in, const struct ruleset *
 	free(t.matched);
 	return !in->bad;
 }
+
+bool order_describe(struct codec_reader *in, uint64_t *ret_n)
+{
+	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		codec_get_span(in);
+		codec_get_u64(in);
+	}
+	for (int table = 0; table < 2; table++)
+		for (size_t n = codec_get_count(in); n && !in->bad; n--)
+			codec_get_span(in);
+	*ret_n = codec_get_count(in);
+	for (uint64_t i = 0; i < *ret_n && !in->bad; i++) {
+		for (int k = 0; k < 11; k++)
+			codec_get_u64(in);
+		for (size_t n = codec_get_count(in); n && !in->bad; n--)
+			codec_get_u64(in);
+		codec_get_span(in);
+		codec_get_u64(in);
+		for (size_t n = codec_get_count(in); n && !in->bad; n--)
+			for (int k = 0; k < 4; k++)
+				codec_get_u64(in);
+	}
+	return !in->bad;
+}

@@ -50,5 +50,7 @@ void order_save(const struct order *o, const struct ruleset *rules, struct buffe
  */
 bool order_load(struct order *o, struct codec_reader *in, const struct ruleset *rules, const struct order_stream *streams, size_t n_streams,
 		struct map *names);
+/* How many events a saved order holds; reads over it. False when damaged. */
+bool order_describe(struct codec_reader *in, uint64_t *ret_n);
 
 #endif
