@@ -467,7 +467,7 @@ static char *incident_id(const struct engine *en, const struct cell *c, const st
 	buffer_append_char(&b, 0);
 	buffer_append(&b, c->key, c->key_len);
 	codec_put_i64(&b, en->now_ns);
-	codec_put_u64(&b, o->kept ? o->kept->raw_hash : 0);
+	codec_put_u64(&b, o->kept ? kept_raw_hash(o->kept) : 0);
 	uint64_t hash = hash_bytes(b.data, b.len, 0);
 	buffer_clear(&b);
 	buffer_printf(&b, "%s-%016" PRIx64, r->name, hash);

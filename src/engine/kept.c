@@ -26,7 +26,7 @@ static struct span first_line(struct span raw)
 	return raw;
 }
 
-static struct kept *kept_alloc(size_t n_bytes, size_t n_fields)
+static inline struct kept *kept_alloc(size_t n_bytes, size_t n_fields)
 {
 	size_t at = (sizeof(struct kept) + n_bytes + _Alignof(struct kept_field) - 1) &
 		    ~(_Alignof(struct kept_field) - 1);
@@ -34,14 +34,19 @@ static struct kept *kept_alloc(size_t n_bytes, size_t n_fields)
 
 	k->refs = 1;
 	k->save_index = 0;
+	k->raw_is_text = false;
 	k->n_fields = 0;
 	k->fields = (struct kept_field *)((char *)k + at);
 	return k;
 }
 
-static bool kept_anyway(field_id f)
+/* Evidence has these itself. */
+static inline bool kept_anyway(field_id f)
 {
-	return f == FIELD_TIME || f == FIELD_SOURCE || f == FIELD_RAW || f == FIELD_FILE || f == FIELD_LINE;
+	const uint64_t fields = UINT64_C(1) << FIELD_TIME | UINT64_C(1) << FIELD_SOURCE | UINT64_C(1) << FIELD_RAW | UINT64_C(1) << FIELD_FILE |
+				UINT64_C(1) << FIELD_LINE;
+
+	return f < 64 && (fields >> f & 1);
 }
 
 struct kept *kept_make(uint64_t raw_hash, const struct evidence *e, size_t n_bytes, size_t n_fields)
@@ -65,19 +70,35 @@ void kept_add(struct kept *k, field_id f, struct span value)
 	k->n_bytes += (uint32_t)value.len;
 }
 
+uint64_t kept_raw_hash(const struct kept *k)
+{
+	return k->raw_is_text ? hash_bytes(k->evidence.text.ptr, k->evidence.text.len, 0) : k->raw_hash;
+}
+
+/* The part of it that is kept. */
+static struct span cut(struct span text)
+{
+	return span_of(text.ptr, text.len < VALUE_LIMIT ? text.len : VALUE_LIMIT);
+}
+
+static inline bool lies_in(struct span s, struct span text)
+{
+	size_t at = (size_t)(s.ptr - text.ptr);
+
+	return at < text.len && s.len <= text.len - at;
+}
+
+/* Is it a field's first value, and one that evidence has not got already? */
+static inline __attribute__((always_inline)) bool is_kept(const struct event *e, size_t i)
+{
+	const struct value *v = &e->values[i];
+
+	return v->field < e->n_fields && e->first[v->field] == i + 1 && !kept_anyway(v->field) && v->kind != VALUE_NULL;
+}
+
 struct kept *kept_new(const struct event *e)
 {
 	struct span text = first_line(e->raw);
-	size_t n_bytes = text.len, n_fields = 0;
-
-	for (size_t i = 0; i < e->n_values; i++) {
-		const struct value *v = &e->values[i];
-		if (kept_anyway(v->field) || v != event_first(e, v->field) || v->kind == VALUE_NULL)
-			continue;
-		n_bytes += v->text.len < VALUE_LIMIT ? v->text.len : VALUE_LIMIT;
-		n_fields++;
-	}
-
 	struct evidence evidence = {
 		.source = e->source ? e->source->name : "",
 		.file = e->origin.file ? e->origin.file : "",
@@ -85,11 +106,25 @@ struct kept *kept_new(const struct event *e)
 		.time_ns = e->time_ns,
 		.text = text,
 	};
-	struct kept *k = kept_make(hash_bytes(e->raw.ptr, e->raw.len, 0), &evidence, n_bytes, n_fields);
+	size_t n_bytes = text.len;
+
+	/* Most values are parts of the text: they need no bytes of their own. */
+	for (size_t i = 0; i < e->n_values; i++)
+		if (!lies_in(e->values[i].text, text) && !kept_anyway(e->values[i].field))
+			n_bytes += cut(e->values[i].text).len;
+	bool raw_is_text = text.len == e->raw.len;
+	struct kept *k = kept_make(raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0), &evidence, n_bytes, e->n_values);
+	k->raw_is_text = raw_is_text;
 	for (size_t i = 0; i < e->n_values; i++) {
 		const struct value *v = &e->values[i];
-		if (!kept_anyway(v->field) && v == event_first(e, v->field) && v->kind != VALUE_NULL)
-			kept_add(k, v->field, span_of(v->text.ptr, v->text.len < VALUE_LIMIT ? v->text.len : VALUE_LIMIT));
+		struct span value = cut(v->text);
+
+		if (!is_kept(e, i))
+			continue;
+		if (lies_in(v->text, text))
+			k->fields[k->n_fields++] = (struct kept_field){ v->field, (uint32_t)(value.ptr - text.ptr), (uint32_t)value.len };
+		else
+			kept_add(k, v->field, value);
 	}
 	return k;
 }

@@ -15,10 +15,11 @@ struct kept_field {
 struct kept {
 	uint32_t refs;
 	uint32_t save_index;  /* scratch of engine_save */
-	uint64_t raw_hash;    /* of the whole record: part of the incident's id */
+	uint64_t raw_hash;    /* of the whole record, unless raw_is_text: kept_raw_hash() */
+	bool raw_is_text;     /* the record is the evidence's text, uncut: its hash is made when it is asked for */
 	struct evidence evidence; /* text points into bytes; source and file live as long as the run */
 	uint32_t n_fields, n_bytes;
-	struct kept_field *fields; /* first value of each field, by ascending offset in the event */
+	struct kept_field *fields; /* first value of each field, in the order of the event; most lie in the text */
 	char bytes[];
 };
 
@@ -30,6 +31,8 @@ static inline struct kept *kept_ref(struct kept *k)
 	return k;
 }
 void kept_unref(struct kept *k);
+/* Of the whole record: part of the incident's id. */
+uint64_t kept_raw_hash(const struct kept *k);
 /* The field's value; ptr NULL when absent. */
 struct span kept_field(const struct kept *k, field_id f);
 

@@ -247,7 +247,7 @@ static void put_tables(struct saver *s, struct buffer *out)
 	codec_put_u64(out, s->n_kept);
 	for (size_t i = 0; i < s->n_kept; i++) {
 		const struct kept *k = s->kept[i];
-		codec_put_u64(out, k->raw_hash);
+		codec_put_u64(out, kept_raw_hash(k));
 		codec_put_u64(out, name_place(s, k->evidence.source));
 		codec_put_u64(out, name_place(s, k->evidence.file));
 		codec_put_u64(out, k->evidence.line);

@@ -27,6 +27,20 @@ void strings_release(struct strings *t)
 	*t = (struct strings){ 0 };
 }
 
+/* The pool's own hash: names are short, and each event asks for several. */
+static uint64_t hash_of(struct span s)
+{
+	uint64_t first, last, h;
+
+	if (s.len < sizeof first || s.len > 2 * sizeof first)
+		return hash_bytes(s.ptr, s.len, 0);
+	memcpy(&first, s.ptr, sizeof first);
+	memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+	h = (first ^ s.len) * UINT64_C(0x9E3779B97F4A7C15) + last;
+	h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+	return h ^ h >> 32;
+}
+
 static void slot_insert(struct strings *t, string_id id)
 {
 	uint32_t mask = t->n_slots - 1;
@@ -54,7 +68,7 @@ string_id strings_get(struct strings *t, struct span s)
 	if ((t->n_used + 1) * 4 > t->n_slots * 3)
 		grow_slots(t);
 
-	uint64_t hash = hash_bytes(s.ptr, s.len, 0);
+	uint64_t hash = hash_of(s);
 	uint32_t mask = t->n_slots - 1;
 	uint32_t i = (uint32_t)hash & mask;
 	for (; t->slots[i]; i = (i + 1) & mask) {
