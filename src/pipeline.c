@@ -69,6 +69,8 @@ struct pipeline {
 	struct engine *engine;
 	struct order order;
 	int64_t watermark_ns;
+	bool direct;             /* pipeline_set_direct() */
+	int64_t direct_ns;       /* while a block in order is looked at: what stands before it is handed on at once; else TIME_NONE */
 	struct event event, popped;
 	struct record_list records;
 	uint64_t *candidates;
@@ -135,7 +137,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->outputs = outputs;
 	p->n_outputs = n_outputs;
 	p->diags = diags;
-	p->watermark_ns = TIME_NONE;
+	p->watermark_ns = p->direct_ns = TIME_NONE;
 	build(p, o->rules);
 	return p;
 }
@@ -375,6 +377,22 @@ static bool out_of_bounds(const struct pipeline *p, int64_t time_ns)
 	return (p->o.since_ns != TIME_NONE && time_ns < p->o.since_ns) || (p->o.until_ns != TIME_NONE && time_ns > p->o.until_ns);
 }
 
+static void let_go_first(struct pipeline *p)
+{
+	const uint32_t *matched;
+	size_t n;
+	int64_t order_ns = order_pop(&p->order, &p->popped, &matched, &n);
+
+	engine_event(p->engine, &p->popped, order_ns, matched, n);
+}
+
+/* What is held in front of the lane's next event. */
+static void let_go_before(struct pipeline *p, int64_t order_ns, const struct lane *l)
+{
+	while (order_goes_before(&p->order, order_ns, &l->source, l->name, l->sequence))
+		let_go_first(p);
+}
+
 static void record_take(struct pipeline *p, struct lane *l, size_t index)
 {
 	const struct record *r = &p->records.items[index];
@@ -406,7 +424,13 @@ static void record_take(struct pipeline *p, struct lane *l, size_t index)
 		order_ns = p->watermark_ns;
 	if (order_ns != e->time_ns)
 		l->late++;
-	order_push(&p->order, e, order_ns, l->name, l->sequence++, p->matched, n);
+	if (order_ns < p->direct_ns) {
+		let_go_before(p, order_ns, l);
+		l->sequence++;
+		engine_event(p->engine, e, order_ns, p->matched, n);
+	} else {
+		order_push(&p->order, e, order_ns, l->name, l->sequence++, p->matched, n);
+	}
 }
 
 /* The first `used` bytes, which are `lines` lines, are done with. */
@@ -428,6 +452,66 @@ static void lane_consume(struct lane *l, size_t used, uint64_t lines)
 	buffer_consume(&l->block, used);
 }
 
+/* Moves the lane's newest stamp on to that of a record; false when the record is not believed: it is from the future. */
+static bool record_seen(struct pipeline *p, struct lane *l, const struct record *r)
+{
+	if (r->time_ns != TIME_NONE && r->time_ns > p->o.now_ns + FUTURE_LIMIT_NS) {
+		l->future++;
+		return false;
+	}
+	if (r->time_ns > l->newest_ns) {
+		if (l->newest_ns == TIME_NONE)
+			l->first_ns = r->time_ns;
+		l->newest_ns = r->time_ns;
+	}
+	return true;
+}
+
+/* Are there stamps on all records, in order, and none from the future? */
+static bool in_order(const struct pipeline *p, const struct record_list *records)
+{
+	int64_t before_ns = TIME_NONE + 1;
+
+	for (size_t i = 0; i < records->n; i++) {
+		if (records->items[i].time_ns < before_ns)
+			return false;
+		before_ns = records->items[i].time_ns;
+	}
+	return records->n && before_ns <= p->o.now_ns + FUTURE_LIMIT_NS;
+}
+
+/* The watermark after a block of this lane that ends at newest_ns; TIME_NONE where there is more to it than that. */
+static int64_t watermark_after(const struct pipeline *p, const struct lane *l, int64_t newest_ns)
+{
+	int64_t reading = newest_ns > l->newest_ns ? newest_ns : l->newest_ns;
+
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		const struct lane *other = p->lanes[i];
+		if (other->at_end && !other->ended)
+			return TIME_NONE;
+		if (other != l && !other->ended && other->newest_ns < reading)
+			reading = other->newest_ns;
+	}
+	return reading == TIME_NONE ? TIME_NONE : reading - p->o.lateness_ns;
+}
+
+/* Takes the candidates of a block that is in order, going from one to the next. */
+static void take_in_order(struct pipeline *p, struct lane *l)
+{
+	const struct record_list *records = &p->records;
+
+	if (p->direct && !p->o.trace && !decoder_wants_all(l->decoder))
+		p->direct_ns = watermark_after(p, l, records->items[records->n - 1].time_ns);
+	for (size_t w = 0; w < (records->n + 63) / 64; w++)
+		for (uint64_t bits = p->candidates[w]; bits; bits &= bits - 1) {
+			size_t i = w * 64 + (unsigned)__builtin_ctzll(bits);
+			record_seen(p, l, &records->items[i]);
+			record_take(p, l, i);
+		}
+	record_seen(p, l, &records->items[records->n - 1]);
+	p->direct_ns = TIME_NONE;
+}
+
 /* Frames, matches and parses what is complete. final: nothing follows what is in the block. */
 static void lane_process(struct pipeline *p, struct lane *l, bool final)
 {
@@ -446,19 +530,18 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 	}
 	if (p->records.n)
 		matcher_scan(l->matcher, buffer_span(&l->block), &p->records, p->candidates);
-	for (size_t i = 0; i < p->records.n; i++) {
-		const struct record *r = &p->records.items[i];
-		if (r->time_ns != TIME_NONE && r->time_ns > p->o.now_ns + FUTURE_LIMIT_NS) {
-			l->future++;
-			continue;
-		}
-		if (r->time_ns > l->newest_ns) {
-			if (l->newest_ns == TIME_NONE)
-				l->first_ns = r->time_ns;
-			l->newest_ns = r->time_ns;
-		}
-		if (l->parse_all || (p->candidates[i / 64] >> (i % 64) & 1))
-			record_take(p, l, i);
+	if (in_order(p, &p->records)) {
+		/* The first stamp of a lane is of its first record, candidate or not. */
+		record_seen(p, l, &p->records.items[0]);
+		if (l->parse_all)
+			memset(p->candidates, 0xff, p->records.n / 64 * sizeof *p->candidates);
+		if (l->parse_all && p->records.n % 64)
+			p->candidates[words - 1] = (UINT64_C(1) << p->records.n % 64) - 1;
+		take_in_order(p, l);
+	} else {
+		for (size_t i = 0; i < p->records.n; i++)
+			if (record_seen(p, l, &p->records.items[i]) && (l->parse_all || (p->candidates[i / 64] >> (i % 64) & 1)))
+				record_take(p, l, i);
 	}
 	lane_consume(l, used, lines);
 }
@@ -577,13 +660,13 @@ static int64_t horizon(const struct pipeline *p, int64_t now_ns, bool *ret_all_r
 
 static void let_go(struct pipeline *p, int64_t before_ns)
 {
-	const uint32_t *matched;
-	size_t n;
+	while (p->order.n && order_first(&p->order) < before_ns)
+		let_go_first(p);
+}
 
-	while (p->order.n && order_first(&p->order) < before_ns) {
-		int64_t order_ns = order_pop(&p->order, &p->popped, &matched, &n);
-		engine_event(p->engine, &p->popped, order_ns, matched, n);
-	}
+void pipeline_set_direct(struct pipeline *p, bool direct)
+{
+	p->direct = direct;
 }
 
 void pipeline_set_clock(struct pipeline *p, int64_t now_ns)

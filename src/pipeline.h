@@ -122,6 +122,12 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns);
 int64_t pipeline_next_due(const struct pipeline *p);
 /* Up to where input was taken as complete; TIME_NONE: nothing yet. */
 int64_t pipeline_watermark(const struct pipeline *p);
+/*
+ * A replay, all of whose lanes are there: from now on what stands in front of the watermark that is due after a block is handed on while the block is
+ * looked at, instead of being kept until pipeline_advance(). It makes no difference to what comes out. pipeline_advance() must then be
+ * called, with TIME_NONE, after each feeding.
+ */
+void pipeline_set_direct(struct pipeline *p, bool direct);
 /* The end of a run that does not go on (no checkpoint): everything is handed on, time runs to the last stamp, or to until_ns. */
 void pipeline_finish(struct pipeline *p);
 /* Output cannot be written any more: stop. */

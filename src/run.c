@@ -531,6 +531,15 @@ static void pipe_mark_idle(struct run *r, struct feed *f)
 		lane_set_at_end(f->branches[i].lane, now - f->branches[i].heard_ns > r->o.lateness_ns);
 }
 
+/* A pipe may bring more logs, or fall silent. */
+static bool any_pipe(const struct run *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++)
+		if (!r->feeds[i].tail)
+			return true;
+	return false;
+}
+
 static void read_once(struct run *r)
 {
 	struct pipeline *p = r->pipeline;
@@ -554,6 +563,7 @@ static void read_once(struct run *r)
 			pipe_wait(r, f);
 		if (r->stopping)
 			break;
+		pipeline_set_direct(p, r->o.kind == RUN_REPLAY && !any_pipe(r));
 		feed_step(r, f);
 		pipe_mark_idle(r, f);
 		if (!more_logs_may_follow(r))

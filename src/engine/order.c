@@ -169,6 +169,13 @@ int64_t order_first(const struct order *o)
 	return o->n ? o->heap[0]->order_ns : TIME_NONE;
 }
 
+bool order_goes_before(const struct order *o, int64_t order_ns, const struct source *source, const char *stream_name, uint64_t sequence)
+{
+	struct held_event place = { .order_ns = order_ns, .rank = source->rank, .stream_name = stream_name, .sequence = sequence };
+
+	return o->n && goes_before(o->heap[0], &place);
+}
+
 int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched, size_t *ret_n_matched)
 {
 	struct held_event *h = o->heap[0], *last = o->heap[--o->n];

@@ -27,6 +27,8 @@ void order_push(struct order *o, const struct event *e, int64_t order_ns, const 
 		const uint32_t *matched, size_t n_matched);
 /* Order time of the first one; TIME_NONE when empty. */
 int64_t order_first(const struct order *o);
+/* Does the first one stand in front of this place? */
+bool order_goes_before(const struct order *o, int64_t order_ns, const struct source *source, const char *stream_name, uint64_t sequence);
 /*
  * Takes the first one out, into *e (reset by the callee; strings valid until the next push or pop). Returns its order time; matched
  * and n_matched point to what it matched.
