@@ -5,3 +5,4 @@ trace_same_SOURCES = tests/trace-same.c src/run.c
 trace_same_LDADD = $(tocsin_libs)
 tap_tests += tests/catalogue.tap tests/explain.tap tests/manual.tap
 tap_tests += tests/sigma.tap
+tap_tests += tests/follow.tap

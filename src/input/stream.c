@@ -431,8 +431,8 @@ static char *join_path(const char *directory, const char *name)
 	return path;
 }
 
-/* A file in a town whose name says that it is a generation of town_layout[rank]. */
-static void add_town_file(struct finding *fs, const char *path, size_t rank)
+/* A file in a town whose name says that it is a generation of town_layout[rank]. False: it is not there, or not yet. */
+static bool add_town_file(struct finding *fs, const char *path, size_t rank)
 {
 	struct stat st;
 	int packed = packed_suffix(base_name(path));
@@ -440,21 +440,23 @@ static void add_town_file(struct finding *fs, const char *path, size_t rank)
 	if (stat(path, &st) != 0) {
 		int error = errno;
 
-		/* Rotation may have taken it away this moment; then it has another name now. */
-		if (error != ENOENT || lstat(path, &st) == 0)
-			explain_missing(fs, path, NULL, error);
-		return;
+		/* Rotation may have taken it away this moment; then it has another name now. Where a link leads to may come. */
+		if (error == ENOENT && (fs->lasting || lstat(path, &st) != 0))
+			return false;
+		explain_missing(fs, path, NULL, error);
+		return true;
 	}
 	if (S_ISDIR(st.st_mode)) {
 		diag_add(fs->diags, DIAG_WARNING, path, 0, 0, "is a directory where a log was expected; it was left out");
-		return;
+		return true;
 	}
 	if (packed >= N_PACKED_READABLE) {
 		diag_add(fs->diags, DIAG_WARNING, path, 0, 0, "was left out: only gzip, zstd and xz archives can be read");
 		diag_hint(fs->diags, "unpack it, or pack it again with zstd");
-		return;
+		return true;
 	}
 	add_found(fs, path, town_layout[rank].source, &st)->town_rank = rank;
+	return true;
 }
 
 /* A directory that is there and cannot be read in full: what it holds is not known. */
@@ -489,9 +491,8 @@ static bool add_town_log(struct finding *fs, const char *town, size_t rank)
 		if (strcmp(rotation.base, base.ptr) == 0) {
 			char *path = join_path(directory, entry->d_name);
 
-			add_town_file(fs, path, rank);
+			any |= add_town_file(fs, path, rank) || !fs->lasting;
 			free(path);
-			any = true;
 		}
 		free(rotation.base);
 	}
