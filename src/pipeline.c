@@ -1049,7 +1049,7 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 		const struct lane *l = p->lanes[i];
 		if (!l->has_source || index-- > 0)
 			continue;
-		*ret = (struct lane_stats){ l->name, l->source.name, decoder_stats(l->decoder), matcher_stats(l->matcher), l->files, l->late, l->future,
+		*ret = (struct lane_stats){ l->name, l->source.name, l->source.format, decoder_stamped(l->decoder), decoder_stats(l->decoder), matcher_stats(l->matcher), l->files, l->late, l->future,
 					    l->first_ns, l->newest_ns };
 		return true;
 	}

@@ -173,6 +173,8 @@ const struct source *source_by_name(const struct ruleset *rs, const char *name);
 
 struct lane_stats {
 	const char *name, *source;
+	enum format format;
+	bool stamped; /* a line of it had a stamp */
 	const struct decoder_stats *decoder;
 	const struct matcher_stats *matcher;
 	uint64_t files, late, future;

@@ -118,6 +118,39 @@ static void add_doubt(struct diag_list *diags, const char *name, uint64_t n, con
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s%s%" PRIu64 " %s", name, *name ? ": " : "", n, what);
 }
 
+/*
+ * SOURCE=PATH may be wrong, and would then say nothing at all: a log of which every line has a stamp has none, or no line of snapshots was
+ * understood.
+ */
+static void doubt_source(const struct lane_stats *s, struct diag_list *diags)
+{
+	bool wrong = false;
+
+	switch (s->format) {
+	case FORMAT_TOWN:
+	case FORMAT_EVENTS:
+	case FORMAT_DAEMON:
+	case FORMAT_SYSLOG:
+		wrong = !s->stamped;
+		break;
+	case FORMAT_PS:
+		wrong = s->decoder->parsed == 0 && s->decoder->unparsed > 0;
+		break;
+	case FORMAT_OVERSEER:
+	case FORMAT_GUARDIAN:
+	case FORMAT_JSON:
+	case FORMAT_TEXT:
+	case FORMAT_PATTERN:
+	case FORMAT_INCIDENT:
+		break;
+	}
+	if (!wrong || s->decoder->records == 0)
+		return;
+	diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s: no line of it could be read as %s", strcmp(s->name, "-") ? s->name : "standard input",
+		 s->source);
+	diag_hint(diags, "`tocsin fields FILE` shows what it may be; SOURCE=PATH says what it is");
+}
+
 /* What the end of the run has to say in any case: late and lost things are never silent. */
 static void add_doubts(const struct pipeline *p, struct diag_list *diags)
 {
@@ -125,6 +158,7 @@ static void add_doubts(const struct pipeline *p, struct diag_list *diags)
 	struct lane_stats s;
 
 	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		doubt_source(&s, diags);
 		add_doubt(diags, s.name, s.late, "matched records came later than --lateness allows; used where they could be");
 		add_doubt(diags, s.name, s.future, "records are stamped in the future; left out");
 		add_doubt(diags, s.name, s.decoder->cut, "records were cut at the limit (--max-record)");

@@ -298,11 +298,11 @@ void diag_print(FILE *f, const struct diag *d, bool colour)
 {
 	struct buffer b = BUFFER_INIT;
 
-	if (d->file) {
+	/* A place in a file comes first, as compilers write it; else the name of who speaks: it may be one of many in a cron mail. */
+	if (d->file && d->line > 0) {
 		quote_terminal(&b, span_from_string(d->file));
-		if (d->line > 0)
-			buffer_printf(&b, ":%d", d->line);
-		if (d->line > 0 && d->column > 0)
+		buffer_printf(&b, ":%d", d->line);
+		if (d->column > 0)
 			buffer_printf(&b, ":%d", d->column);
 		buffer_append_string(&b, ": ");
 	} else {
@@ -310,6 +310,10 @@ void diag_print(FILE *f, const struct diag *d, bool colour)
 	}
 	buffer_printf(&b, "%s%s:%s ", colour ? level_colour(d->level) : "", level_name(d->level),
 		      colour ? "\033[0m" : "");
+	if (d->file && d->line <= 0) {
+		quote_terminal(&b, span_from_string(d->file));
+		buffer_append_string(&b, ": ");
+	}
 	quote_terminal(&b, span_from_string(d->text));
 	buffer_append_char(&b, '\n');
 	fwrite(b.data, 1, b.len, f);

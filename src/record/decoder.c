@@ -159,6 +159,11 @@ void decoder_add_stats(struct decoder *d, const struct decoder *from)
 	buffer_append_span(&d->stats.unparsed_sample, buffer_span(&from->stats.unparsed_sample));
 }
 
+bool decoder_stamped(const struct decoder *d)
+{
+	return d->context.previous_is_stamp;
+}
+
 const struct decoder_stats *decoder_stats(const struct decoder *d)
 {
 	return &d->stats;

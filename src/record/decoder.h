@@ -95,6 +95,8 @@ enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret
 
 /* The newest time of the records given so far; TIME_NONE before the first. */
 int64_t decoder_newest(const struct decoder *d);
+/* A line so far, of this log or before its state was saved, had a stamp. */
+bool decoder_stamped(const struct decoder *d);
 const struct decoder_stats *decoder_stats(const struct decoder *d);
 /* Counts on from another one's. */
 void decoder_add_stats(struct decoder *d, const struct decoder *from);

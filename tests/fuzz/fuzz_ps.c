@@ -47,7 +47,7 @@ static void read_all(struct span text, uint8_t options, bool pieces, struct buff
 	struct field_table fields;
 	struct decoder *d;
 	struct event e;
-	size_t done = 0;
+	size_t done = 0, end = 0;
 
 	memcpy(block, text.ptr, text.len);
 	memset(block + text.len, 0, MARGIN);
@@ -56,20 +56,24 @@ static void read_all(struct span text, uint8_t options, bool pieces, struct buff
 		field_add(&fields, SPAN("rss"));
 	event_init(&e, field_count(&fields));
 	d = decoder_new(ps_source(), &fields, zone_get(options & 8 ? "America/New_York" : "UTC"), 4096);
-	while (done < text.len) {
-		const char *newline = memchr(block + done, '\n', text.len - done);
-		size_t n = pieces && newline ? (size_t)(newline + 1 - block) - done : text.len - done;
-		struct span piece = span_of(block + done, n);
+	while (end < text.len) {
+		const char *newline = memchr(block + end, '\n', text.len - end);
 		struct buffer saved = BUFFER_INIT;
 		struct codec_reader in;
+		struct span piece;
+		size_t used;
+
+		end = pieces && newline ? (size_t)(newline + 1 - block) : text.len;
+		piece = span_of(block + done, end - done);
 
 		decoder_begin_file(d, options & 1 ? INT64_C(1771315200) * NS_PER_SECOND : TIME_NONE);
 		if (options & 2)
 			decoder_set_arrival(d, INT64_C(1771318800) * NS_PER_SECOND);
-		if (decoder_frame(d, piece, done + n == text.len, &list) != n)
+		used = decoder_frame(d, piece, end == text.len, &list);
+		if (used != piece.len && (used != 0 || end == text.len)) /* 0: before the first stamp */
 			abort();
 		put_events(d, piece, &list, &e, out);
-		done += n;
+		done += used;
 		if (!pieces || done * 7 % 5 != 0) /* at some of the lines: it is slow */
 			continue;
 		decoder_save(d, &saved);

@@ -557,7 +557,7 @@ static const struct {
 	  "        ^~~~~~~~\n"
 	  "hint: did you mean \"detection\"?\n" },
 	{ DIAG_ERROR, NULL, 0, 0, 1, "no input", NULL, NULL, "tocsin: error: no input\n" },
-	{ DIAG_WARNING, "a.yml", 0, 0, 1, "empty", NULL, NULL, "a.yml: warning: empty\n" },
+	{ DIAG_WARNING, "a.yml", 0, 0, 1, "empty", NULL, NULL, "tocsin: warning: a.yml: empty\n" },
 	{ DIAG_NOTE, "a.yml", 7, 0, 1, "here", "x: y", NULL, "a.yml:7: note: here\n    x: y\n" },
 	/* The caret after a tab, wide and combining characters, invisible bytes; behind the end. */
 	{ DIAG_ERROR, "a", 1, 2, 1, "t", "\tkey: v\n", NULL, "a:1:2: error: t\n            key: v\n            ^\n" },
