@@ -206,8 +206,12 @@ static bool cells_read(const struct format_context *c, const struct ps_columns *
 		case PS_COLUMN_ELAPSED:
 			if (ps_nothing_written(cell))
 				break;
-			if (!ps_parse_seconds(cell, &ret->elapsed, &coarse))
+			if (ps_parse_seconds(cell, &ret->elapsed, &coarse))
+				break;
+			/* Of a process that began in this very instant ps may write a negative age, as a number beyond all measure. */
+			if (!(ret->elapsed >= PS_SECONDS_LIMIT))
 				return false;
+			ret->elapsed = 0;
 			break;
 		case PS_COLUMN_CPUTIME:
 			if (ps_nothing_written(cell))

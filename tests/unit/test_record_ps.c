@@ -388,6 +388,8 @@ static const struct {
 	  "1 9000 init\nEND all\n1 9060 init\nEND all\n4242 0 python -m pytest\n4243 0 x\nEND part\n" },
 	/* pgrep's rows rise: one that does not begins another snapshot. */
 	{ "pid", "2026-02-17 08:00:00\n10 a\n20 a\n10 a\n20 a\n2026-02-17 08:01:00\n10 a\n", "10\n20\n10\n20\nEND part\n10\n" },
+	/* ps writes a negative age as if it had no sign. */
+	{ "pid elapsed", "2026-02-17 08:00:00\n" HEAD "7 18446744073709551615 00:00 a\n8 441077234-00:18:40 00:00 b\n9 5 00:00 c\n", "7 0\n8 0\n9 5\n" },
 	/* Damage is one row's. Whose it was is not gone. */
 	{ "pid", "2026-02-17 08:00:00\n" HEAD "1 9000 00:00 init\n2 100 00:00 a\n2026-02-17 08:01:00\n" HEAD "1 9060 00:00 init\n2 1x0 00:00 a\n2026-02-17 08:02:00\n" HEAD "1 9120 00:00 init\n",
 	  "1\n2\nEND all\n1\n? 2 1x0 00:00 a\nEND part\n1\n" },
