@@ -14,6 +14,7 @@ int verb_test(const struct options *o);
 int verb_rules(const struct options *o);
 int verb_checkpoint(const struct options *o);
 int verb_explain(const struct options *o);
+int verb_diff(const struct options *o);
 
 /* By --color, NO_COLOR and whether the descriptor is a terminal. */
 bool wants_colour(const struct options *o, int fd);

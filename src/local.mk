@@ -4,6 +4,7 @@ tocsin_lib += \
 
 tocsin_SOURCES += \
 	src/cli.c src/cli.h \
+	src/diff.c src/diff.h \
 	src/explain.c src/explain.h src/explain_print.c \
 	src/fields.c src/fields.h \
 	src/main.c \
@@ -12,6 +13,7 @@ tocsin_SOURCES += \
 	src/verb_check.c \
 	src/verb_checkpoint.c \
 	src/test_run.c src/test_run.h \
+	src/verb_diff.c \
 	src/verb_explain.c \
 	src/verb_rules.c \
 	src/verb_run.c \

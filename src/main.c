@@ -48,6 +48,9 @@ int main(int argc, char **argv)
 		case VERB_EXPLAIN:
 			status = verb_explain(&o);
 			break;
+		case VERB_DIFF:
+			status = verb_diff(&o);
+			break;
 		case VERB_RULES:
 			status = verb_rules(&o);
 			break;

@@ -49,20 +49,20 @@ struct option_row {
 };
 
 #define V(v) (1u << (v))
-#define READING (V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN))
+#define READING (V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_DIFF))
 #define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_CHECKPOINT) | V(VERB_COMPLETION))
 
 static const struct option_row table[] = {
 	{ OPT_RULES, "rules", "PATH", "rules; repeatable; `default`: installed ones", "<path>",
-	  READING | V(VERB_RULES) },
+	  V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_RULES) },
 	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, …",
 	  "town events daemon overseer guardian ps syslog json text", READING },
-	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_RULES) },
+	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) | V(VERB_RULES) },
 	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
 	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
 	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
 	{ OPT_CHECKPOINT, "checkpoint", "FILE", "go on where the last run with FILE stopped", "<path>", V(VERB_RUN) },
-	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) | V(VERB_EXPLAIN) },
+	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) },
 	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
 	{ OPT_UNTIL, "until", "TIME", "leave out what is newer; time runs to there", "now", READING },
 	{ OPT_RULE, "rule", "NAME", "the rule to explain (default: a table of all)", "<rule>", V(VERB_EXPLAIN) },
@@ -71,7 +71,7 @@ static const struct option_row table[] = {
 	{ OPT_ALL, "all", NULL, "also rules that open no incidents", NULL, V(VERB_RULES) },
 	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
 	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
-	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) },
+	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) },
 	{ OPT_THREADS, "threads", "N", "use N threads (default: processors)", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1 MiB)", NULL, READING },
 	{ OPT_TAP, "tap", NULL, "results as TAP", NULL, V(VERB_TEST) },
@@ -92,6 +92,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
 	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules" },
 	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
 	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not" },
+	[VERB_DIFF] = { "diff", "OLD NEW INPUT...", "what new rules change on these logs" },
 	[VERB_RULES] = { "rules", "[WORD...]", "list the loaded rules (with these words)" },
 	[VERB_CHECKPOINT] = { "checkpoint", "FILE", "show what a checkpoint holds" },
 	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
@@ -361,7 +362,7 @@ void options_help(struct buffer *out, enum verb v)
 					  "Reads logs of a Gas Town with ps snapshots; tells incidents and commands.\n\n"
 					  "INPUT is PATH, SOURCE=PATH, - (standard input) or a town's directory.\n\n");
 		for (int i = 0; i < VERB_COUNT; i++)
-			buffer_printf(out, "  %-10s %-15s %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
+			buffer_printf(out, "  %-10s %-16s %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
 		buffer_append_char(out, '\n');
 	} else {
 		buffer_printf(out, "Usage: tocsin %s [OPTION…] %s\n%s.\n\n", verbs[v].name, verbs[v].operands, verbs[v].help);

@@ -12,7 +12,7 @@
 #define EXIT_INCIDENT 1 /* --exit-code: an incident opened; test: one failed; diff: findings */
 #define EXIT_TROUBLE 2
 
-enum verb { VERB_RUN, VERB_CHECK, VERB_TEST, VERB_FIELDS, VERB_EXPLAIN, VERB_RULES, VERB_CHECKPOINT, VERB_COMPLETION };
+enum verb { VERB_RUN, VERB_CHECK, VERB_TEST, VERB_FIELDS, VERB_EXPLAIN, VERB_DIFF, VERB_RULES, VERB_CHECKPOINT, VERB_COMPLETION };
 #define VERB_COUNT (VERB_COMPLETION + 1)
 const char *verb_name(enum verb v);
 
