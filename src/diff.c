@@ -155,8 +155,10 @@ static bool ends_before(const struct incident_copy *a, const struct incident_cop
 
 static void match(struct diff_side *old, struct diff_side *new)
 {
-	qsort(old->items, old->n, sizeof *old->items, by_what_then_time);
-	qsort(new->items, new->n, sizeof *new->items, by_what_then_time);
+	if (old->n)
+		qsort(old->items, old->n, sizeof *old->items, by_what_then_time);
+	if (new->n)
+		qsort(new->items, new->n, sizeof *new->items, by_what_then_time);
 	for (size_t i = 0; i < old->n; i++) { /* opened by the same event: the same */
 		struct map_entry *e = map_find(&new->by_id, span_from_string(old->items[i]->id));
 		if (e) {

@@ -372,7 +372,8 @@ static void say_detection(struct printer *p, const struct detection_story *d)
 	say(p, "    %8" PRIu64 " matched\n", d->matched);
 	if (p->x->o.at_ns == TIME_NONE)
 		say_examples(p, &d->examples, "               ");
-	qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
+	if (d->n_rows)
+		qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
 	for (size_t i = 0; i < d->n_rows; i++) {
 		const struct clause_row *r = &d->rows[i];
 		say(p, "    %8" PRIu64 " ", r->count);
@@ -802,7 +803,8 @@ static void json_detection(const struct explain *x, struct buffer *out, const st
 	json_examples(out, "examples", &d->examples);
 	json_name(out, "clauses");
 	json_open(out, '[');
-	qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
+	if (d->n_rows)
+		qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
 	for (size_t i = 0; i < d->n_rows; i++) {
 		const struct clause *c = &d->rows[i].clause;
 		const struct expr *place = c->atom && c->excludes ? c->atom : c->inner ? c->inner : c->node;
