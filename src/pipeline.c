@@ -626,8 +626,9 @@ static bool rest_settle(struct pipeline *p, struct lane *l, int64_t horizon_ns, 
 	if (l->rest == REST_NOTHING)
 		return true;
 	l->due_ns = rest_due(p, l, horizon_ns, all_read);
+	/* Without its own stamp it has the one before it; in a log that has none yet nothing can be that old. */
 	if (l->due_ns > horizon_ns)
-		return l->rest == REST_RECORD;
+		return l->rest == REST_RECORD || l->newest_ns == TIME_NONE;
 	lane_process(p, l, true);
 	l->rest = REST_NOTHING;
 	l->due_ns = INT64_MAX;

@@ -1,6 +1,7 @@
 /*
  * Copies of events. One allocation each: the struct, its text and values behind it, then
- * the field index. Text of evidence is its first line only, cut at a character.
+ * the field index. Text of evidence is its first line only, cut at a character; most values are parts of it, and need no copy of
+ * their own.
  */
 #include "engine/kept.h"
 
@@ -70,6 +71,11 @@ void kept_add(struct kept *k, field_id f, struct span value)
 	k->n_bytes += (uint32_t)value.len;
 }
 
+void kept_add_part(struct kept *k, field_id f, uint32_t offset, uint32_t len)
+{
+	k->fields[k->n_fields++] = (struct kept_field){ f, offset, len };
+}
+
 uint64_t kept_raw_hash(const struct kept *k)
 {
 	return k->raw_is_text ? hash_bytes(k->evidence.text.ptr, k->evidence.text.len, 0) : k->raw_hash;
@@ -122,7 +128,7 @@ struct kept *kept_new(const struct event *e)
 		if (!is_kept(e, i))
 			continue;
 		if (lies_in(v->text, text))
-			k->fields[k->n_fields++] = (struct kept_field){ v->field, (uint32_t)(value.ptr - text.ptr), (uint32_t)value.len };
+			kept_add_part(k, v->field, (uint32_t)(value.ptr - text.ptr), (uint32_t)value.len);
 		else
 			kept_add(k, v->field, value);
 	}

@@ -9,7 +9,7 @@
 
 struct kept_field {
 	field_id field;
-	uint32_t offset, len; /* in kept.bytes */
+	uint32_t offset, len; /* in kept.bytes, which begins with the evidence's text */
 };
 
 struct kept {
@@ -38,7 +38,8 @@ struct span kept_field(const struct kept *k, field_id f);
 
 /* For loading: one of n_bytes of text and values, n_fields fields; the evidence's text is copied, its names are borrowed. */
 struct kept *kept_make(uint64_t raw_hash, const struct evidence *e, size_t n_bytes, size_t n_fields);
-/* The next field. */
+/* The next field: its value is copied, or it is a part of the evidence's text. */
 void kept_add(struct kept *k, field_id f, struct span value);
+void kept_add_part(struct kept *k, field_id f, uint32_t offset, uint32_t len);
 
 #endif

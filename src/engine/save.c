@@ -6,6 +6,7 @@
  *	version  now  next_seq  next_step
  *	n fields: names · n names (of sources and files) · n strings: texts      (each referred to by place, from 1; 0: none)
  *	n kept events: hash of the record, source, file, line, stamp, text, n fields: field, value     (the same)
+ *	  a value is 2 × its length and its bytes, or 2 × its offset in the text + 1 and its length
  *	n top fields: fields
  *	n rules: name, digest, flags (1: was told to be undetermined; 2: it counts top fields), n slots, n keys: fields
  *	  n cells, from stalest to newest: bytes of
@@ -231,6 +232,17 @@ static void put_cell(struct saver *s, const struct cell *c, struct buffer *out)
 	}
 }
 
+static void put_value(struct buffer *out, const struct kept *k, const struct kept_field *f)
+{
+	if (f->len && f->offset + f->len <= k->evidence.text.len) {
+		codec_put_u64(out, (uint64_t)f->offset * 2 + 1);
+		codec_put_u64(out, f->len);
+		return;
+	}
+	codec_put_u64(out, (uint64_t)f->len * 2);
+	buffer_append(out, k->bytes + f->offset, f->len);
+}
+
 static void put_tables(struct saver *s, struct buffer *out)
 {
 	const struct engine *en = s->en;
@@ -256,7 +268,7 @@ static void put_tables(struct saver *s, struct buffer *out)
 		codec_put_u64(out, k->n_fields);
 		for (uint32_t j = 0; j < k->n_fields; j++) {
 			codec_put_u64(out, s->fields.of[k->fields[j].field]);
-			codec_put_span(out, span_of(k->bytes + k->fields[j].offset, k->fields[j].len));
+			put_value(out, k, &k->fields[j]);
 		}
 	}
 	codec_put_u64(out, en->rules->n_top_fields);
@@ -457,11 +469,16 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 
 	get_key(en, k ? k->n_keys : 0, in);
 	uint64_t flags = codec_get_u64(in);
-	if (in->bad || flags > CELL_FLAGS || cell_find(en, rule, buffer_span(&en->key))) {
+	if (in->bad || flags > CELL_FLAGS) {
 		in->bad = true;
 		return;
 	}
+	uint64_t next_seq = en->next_seq;
 	struct cell *c = cell_get(en, rule, buffer_span(&en->key));
+	if (en->next_seq == next_seq) { /* the same key twice */
+		in->bad = true;
+		return;
+	}
 	c->seq = codec_get_u64(in);
 	if (flags & CELL_EXPIRES)
 		c->expires_ns = get_time(in, l->now_ns);
@@ -500,6 +517,27 @@ static const struct rule *rule_named(const struct ruleset *rs, struct span name)
 	return NULL;
 }
 
+/* *ret_offset: where in the text it stands; SIZE_MAX: it is none of its parts. */
+static struct span get_value(struct codec_reader *in, struct span text, size_t *ret_offset)
+{
+	uint64_t n = codec_get_u64(in), len = n & 1 ? codec_get_u64(in) : n / 2;
+
+	*ret_offset = SIZE_MAX;
+	if (n & 1) {
+		if (n / 2 > text.len || len > text.len - n / 2)
+			in->bad = true;
+		*ret_offset = (size_t)(n / 2);
+		return in->bad ? SPAN("") : span_of(text.ptr + n / 2, (size_t)len);
+	}
+	if (in->bad || len > (uint64_t)(in->end - in->ptr)) {
+		in->bad = true;
+		return SPAN("");
+	}
+	struct span s = span_of(in->ptr, (size_t)len);
+	in->ptr += len;
+	return s;
+}
+
 static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 {
 	uint64_t raw_hash = codec_get_u64(in);
@@ -512,9 +550,10 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 
 	for (size_t i = 0; i < n && !in->bad; i++) {
 		size_t place = get_place(in, l->n_fields);
-		struct span value = codec_get_span(in);
+		size_t offset;
+		struct span value = get_value(in, e.text, &offset);
 		if (place && l->fields[place - 1] != FIELD_NONE) {
-			n_bytes += value.len;
+			n_bytes += offset == SIZE_MAX ? value.len : 0;
 			n_known++;
 		}
 	}
@@ -525,9 +564,14 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 	struct kept *k = kept_make(raw_hash, &e, n_bytes, n_known);
 	for (size_t i = 0; i < n; i++) {
 		size_t place = get_place(&again, l->n_fields);
-		struct span value = codec_get_span(&again);
-		if (l->fields[place - 1] != FIELD_NONE)
+		size_t offset;
+		struct span value = get_value(&again, e.text, &offset);
+		if (l->fields[place - 1] == FIELD_NONE)
+			continue;
+		if (offset == SIZE_MAX)
 			kept_add(k, l->fields[place - 1], value);
+		else
+			kept_add_part(k, l->fields[place - 1], (uint32_t)offset, (uint32_t)value.len);
 	}
 	return k;
 }
@@ -547,6 +591,7 @@ static void get_tables(struct loader *l, struct codec_reader *in)
 		l->names[i] = map_add(&en->names, codec_get_span(in), NULL)->key.ptr;
 	n = codec_get_count(in);
 	l->strings = xcalloc(n + 1, sizeof *l->strings);
+	strings_reserve(&en->strings, n);
 	while (l->n_strings < n && !in->bad)
 		l->strings[l->n_strings++] = strings_get(&en->strings, codec_get_span(in));
 	n = codec_get_count(in);
@@ -616,6 +661,8 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 		if (known && !in->bad)
 			en->states[r->index].told_undetermined = saved.flags & RULE_TOLD_UNDETERMINED;
 		l.n_tops = saved.flags & RULE_HAS_TOPS ? n_tops : 0;
+		if (known && !in->bad)
+			table_reserve(en, (size_t)saved.n_cells);
 		for (; saved.n_cells && !in->bad; saved.n_cells--) {
 			struct span bytes = codec_get_span(in);
 			struct codec_reader cell = { bytes.ptr, bytes.ptr + bytes.len, false };
@@ -685,13 +732,14 @@ bool engine_describe(struct codec_reader *in, struct engine_saved *ret)
 		for (size_t n = codec_get_count(in); n && !in->bad; n--)
 			codec_get_span(in);
 	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
+		size_t offset;
 		for (int i = 0; i < 4; i++)
 			codec_get_u64(in);
 		codec_get_i64(in);
-		codec_get_span(in);
+		struct span text = codec_get_span(in);
 		for (size_t fields = codec_get_count(in); fields && !in->bad; fields--) {
 			codec_get_u64(in);
-			codec_get_span(in);
+			get_value(in, text, &offset);
 		}
 	}
 	for (size_t n = codec_get_count(in); n && !in->bad; n--)

@@ -171,6 +171,8 @@ struct engine {
 
 /* --- table.c: cells by key, by age, by deadline --- */
 struct cell *cell_find(struct engine *en, uint32_t rule, struct span key);
+/* Room for n more cells. */
+void table_reserve(struct engine *en, size_t n);
 /* Finds or makes it; at the cap the stalest cell of the rule gives way. Moves it to the newest end. */
 struct cell *cell_get(struct engine *en, uint32_t rule, struct span key);
 void cell_free(struct engine *en, struct cell *c);

@@ -51,14 +51,24 @@ static void slot_insert(struct strings *t, string_id id)
 	t->slots[i] = id;
 }
 
-static void grow_slots(struct strings *t)
+static void make_slots(struct strings *t, uint32_t n)
 {
 	free(t->slots);
-	t->n_slots = t->n_slots ? t->n_slots * 2 : 64;
+	t->n_slots = n;
 	t->slots = xcalloc(t->n_slots, sizeof *t->slots);
 	for (string_id id = 1; id < t->n_ids; id++)
 		if (t->by_id[id])
 			slot_insert(t, id);
+}
+
+void strings_reserve(struct strings *t, size_t n)
+{
+	uint64_t slots = t->n_slots ? t->n_slots : 64;
+
+	while ((t->n_used + n + 1) * 4 > slots * 3)
+		slots *= 2;
+	if (slots > t->n_slots && slots <= UINT32_MAX / 2)
+		make_slots(t, (uint32_t)slots);
 }
 
 string_id strings_get(struct strings *t, struct span s)
@@ -66,7 +76,7 @@ string_id strings_get(struct strings *t, struct span s)
 	if (s.len > STRING_LIMIT)
 		s.len = STRING_LIMIT;
 	if ((t->n_used + 1) * 4 > t->n_slots * 3)
-		grow_slots(t);
+		make_slots(t, t->n_slots ? t->n_slots * 2 : 64);
 
 	uint64_t hash = hash_of(s);
 	uint32_t mask = t->n_slots - 1;

@@ -21,6 +21,8 @@ struct strings {
 };
 
 void strings_release(struct strings *t);
+/* Room for n more, so that they are added without moving what is there. */
+void strings_reserve(struct strings *t, size_t n);
 /* Adds a reference; strings longer than 1 KiB are cut. */
 string_id strings_get(struct strings *t, struct span s);
 void strings_ref(struct strings *t, string_id id);

@@ -124,9 +124,8 @@ static void list_append(struct rule_state *s, struct cell *c)
 
 /* ---- hash table ---- */
 
-static void table_grow(struct engine *en)
+static void table_resize(struct engine *en, uint32_t n)
 {
-	uint32_t n = en->n_table ? en->n_table * 2 : 64;
 	struct cell **table = xcalloc(n, sizeof *table);
 
 	for (uint32_t i = 0; i < en->n_table; i++)
@@ -138,6 +137,16 @@ static void table_grow(struct engine *en)
 	free(en->table);
 	en->table = table;
 	en->n_table = n;
+}
+
+void table_reserve(struct engine *en, size_t n)
+{
+	uint64_t size = en->n_table ? en->n_table : 64;
+
+	while (size < (uint64_t)en->n_cells + n)
+		size *= 2;
+	if (size > en->n_table && size <= UINT32_MAX / 2)
+		table_resize(en, (uint32_t)size);
 }
 
 struct cell *cell_find(struct engine *en, uint32_t rule, struct span key)
@@ -183,7 +192,7 @@ struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
 	if (s->n_cells >= en->options.max_keys)
 		evict(en, s);
 	if (en->n_cells >= en->n_table)
-		table_grow(en);
+		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
 	c = xcalloc(1, sizeof *c);
 	c->hash = hash_bytes(key.ptr, key.len, rule);
