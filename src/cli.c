@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -203,4 +204,61 @@ bool wants_jsonl(const struct options *o, bool *ret, struct diag_list *diags)
 		*ret = o->outputs[i].format == EMIT_JSONL;
 	}
 	return true;
+}
+
+/* ---- doubts ---- */
+
+static void add_doubt(struct diag_list *diags, const char *name, uint64_t n, const char *what)
+{
+	if (n)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s%s%" PRIu64 " %s", name, *name ? ": " : "", n, what);
+}
+
+/*
+ * SOURCE=PATH may be wrong, and would then say nothing at all: a log of which every line has a stamp has none, or no line of snapshots was
+ * understood.
+ */
+static void doubt_source(const struct lane_stats *s, struct diag_list *diags)
+{
+	bool wrong = false;
+
+	switch (s->format) {
+	case FORMAT_TOWN:
+	case FORMAT_EVENTS:
+	case FORMAT_DAEMON:
+	case FORMAT_SYSLOG:
+		wrong = !s->stamped;
+		break;
+	case FORMAT_PS:
+		wrong = s->decoder->parsed == 0 && s->decoder->unparsed > 0;
+		break;
+	case FORMAT_OVERSEER:
+	case FORMAT_GUARDIAN:
+	case FORMAT_JSON:
+	case FORMAT_TEXT:
+	case FORMAT_PATTERN:
+	case FORMAT_INCIDENT:
+		break;
+	}
+	if (!wrong || s->decoder->records == 0)
+		return;
+	diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s: no line of it could be read as %s", strcmp(s->name, "-") ? s->name : "standard input",
+		 s->source);
+	diag_hint(diags, "`tocsin fields FILE` shows what it may be; SOURCE=PATH says what it is");
+}
+
+void add_doubts(const struct pipeline *p, struct diag_list *diags)
+{
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
+	struct lane_stats s;
+
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		doubt_source(&s, diags);
+		add_doubt(diags, s.name, s.late, "matched records came later than --lateness allows; used where they could be");
+		add_doubt(diags, s.name, s.future, "records are stamped in the future; left out");
+		add_doubt(diags, s.name, s.decoder->cut, "records were cut at the limit (--max-record)");
+	}
+	add_doubt(diags, "", e->evicted, "keys were dropped at the limit (--max-keys)");
+	add_doubt(diags, "", e->window_cut, "events were dropped from windows that were full");
+	add_doubt(diags, "", pipeline_notices_dropped(p), "more notices are not shown; --stats counts them");
 }

@@ -8,7 +8,8 @@
 #include "options.h"
 #include "run.h"
 
-int verb_run(const struct options *o); /* run and fields */
+int verb_run(const struct options *o);
+int verb_fields(const struct options *o);
 int verb_check(const struct options *o);
 int verb_test(const struct options *o);
 int verb_rules(const struct options *o);
@@ -55,6 +56,8 @@ struct reading {
 bool reading_open(const struct options *o, const struct ruleset *rules, char *const *words, size_t n_words, struct reading *ret,
 		  struct diag_list *diags);
 void reading_release(struct reading *r);
+/* What the end of a run has to say in any case: late and lost things are never silent. */
+void add_doubts(const struct pipeline *p, struct diag_list *diags);
 /* -o text or -o jsonl, to standard output; by default text. False with diagnostics when it is another. */
 bool wants_jsonl(const struct options *o, bool *ret, struct diag_list *diags);
 

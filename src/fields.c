@@ -1,38 +1,65 @@
 /*
- * A survey of parsed events: per source and type, per field, a count and the first example. Types beyond a
- * bound are gathered under one name, so that a log with a million types does not fill the memory.
+ * A survey of parsed events. Of each field of each type a few distinct values are counted: when there are no more, they are all of them (an
+ * enumeration), and a rule can name them. What is kept of values and lines is cut, and made safe only where it is written.
  */
 #include "fields.h"
 
 #include "base/memory.h"
 #include "base/quote.h"
+#include "emit/json_writer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define TYPE_LIMIT 200
 #define FIELD_ROWS_LIMIT 500
-#define EXAMPLE_BYTES 60
-#define UNPARSED_SHOWN 5
+#define VALUES 6          /* distinct values counted of one field */
+#define EXAMPLES_SHOWN 2  /* of a field that has more */
+#define VALUE_BYTES 60    /* kept of a value */
+#define VALUES_COLUMNS 72 /* of all values in a row of text */
+#define UNPARSED_SHOWN 20
+#define LINE_BYTES 120
+
+struct field_value {
+	uint64_t hash, count;
+	char *text;
+	size_t len;
+	bool cut;
+};
 
 struct field_row {
 	field_id field;
-	uint64_t count;
-	char *example; /* quoted for a terminal */
+	uint64_t events;
+	struct field_value values[VALUES];
+	uint32_t n_values;
+	bool more; /* there are others */
 };
 
 struct type_table {
+	const char *source;
+	uint32_t rank;
+	char *type;       /* NULL: none */
+	size_t type_len;
+	bool others;      /* types beyond the limit, together */
 	uint64_t events;
 	struct field_row *rows;
 	size_t n, cap;
 };
 
+/* A line that no parser understood. */
+struct unparsed {
+	char *file, *text;
+	size_t len;
+	uint64_t line;
+	const char *source;
+};
+
 struct field_survey {
 	const struct field_table *fields;
-	struct map types; /* "source type" → struct type_table */
-	uint64_t events, unparsed;
-	struct buffer samples;
-	unsigned n_samples;
+	struct map types; /* "source\0type" → struct type_table */
+	uint64_t events, n_unparsed;
+	struct unparsed unparsed[UNPARSED_SHOWN];
+	size_t n_shown;
 };
 
 struct field_survey *field_survey_new(const struct field_table *fields)
@@ -49,78 +76,102 @@ void field_survey_free(struct field_survey *s)
 	for (size_t i = 0; i < s->types.n; i++) {
 		struct type_table *t = s->types.entries[i]->value.pointer;
 		for (size_t j = 0; j < t->n; j++)
-			free(t->rows[j].example);
+			for (uint32_t k = 0; k < t->rows[j].n_values; k++)
+				free(t->rows[j].values[k].text);
 		free(t->rows);
+		free(t->type);
 		free(t);
 	}
+	for (size_t i = 0; i < s->n_shown; i++) {
+		free(s->unparsed[i].file);
+		free(s->unparsed[i].text);
+	}
 	map_release(&s->types);
-	buffer_release(&s->samples);
 	free(s);
 }
 
-static char *example_of(struct span text)
+static struct span cut_to(struct span s, size_t limit)
 {
-	struct buffer b = BUFFER_INIT;
-	bool cut = text.len > EXAMPLE_BYTES;
-
-	if (cut) {
-		text.len = EXAMPLE_BYTES;
-		while (text.len && ((unsigned char)text.ptr[text.len] & 0xc0) == 0x80)
-			text.len--;
-	}
-	quote_terminal(&b, text);
-	buffer_append_string(&b, cut ? "…" : "");
-	buffer_string(&b);
-	return b.data;
+	if (s.len <= limit)
+		return s;
+	s.len = limit;
+	for (int i = 0; i < 3 && s.len && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80; i++)
+		s.len--;
+	return s;
 }
 
-static struct type_table *table_for(struct field_survey *s, const struct event *e, bool parsed)
+/* ---- gathering ---- */
+
+static struct type_table *table_for(struct field_survey *s, const struct event *e)
 {
 	struct buffer name = BUFFER_INIT;
-	struct span type = event_text(e, FIELD_TYPE);
+	struct span type = cut_to(event_text(e, FIELD_TYPE), VALUE_BYTES);
+	bool others = false;
 
-	buffer_printf(&name, "source %s", e->source->name);
-	if (!parsed) {
-		buffer_append_string(&name, ", not understood");
-	} else if (type.len) {
-		buffer_append_string(&name, ", type ");
-		if (type.len > EXAMPLE_BYTES)
-			type.len = EXAMPLE_BYTES;
-		quote_terminal(&name, type);
-	}
+	buffer_append_string(&name, e->source->name);
+	buffer_append_char(&name, 0);
+	buffer_append_span(&name, type);
 	struct map_entry *entry = map_find(&s->types, buffer_span(&name));
-	if (!entry) {
-		if (s->types.n >= TYPE_LIMIT) {
-			buffer_clear(&name);
-			buffer_printf(&name, "source %s, other types", e->source->name);
-		}
+	if (!entry && s->types.n >= TYPE_LIMIT) {
+		others = true;
+		type = SPAN("");
+		buffer_clear(&name);
+		buffer_append_string(&name, e->source->name);
+		buffer_append(&name, "\0\0", 2);
+	}
+	if (!entry)
 		entry = map_add(&s->types, buffer_span(&name), NULL);
-		if (!entry->value.pointer)
-			entry->value.pointer = xcalloc(1, sizeof(struct type_table));
+	if (!entry->value.pointer) {
+		struct type_table *t = xcalloc(1, sizeof *t);
+		t->source = e->source->name;
+		t->rank = e->source->rank;
+		t->others = others;
+		t->type = type.len ? xmemdup(type.ptr, type.len) : NULL;
+		t->type_len = type.len;
+		entry->value.pointer = t;
 	}
 	buffer_release(&name);
 	return entry->value.pointer;
 }
 
-void field_survey_add(struct field_survey *s, const struct event *e, enum parse_result r)
+static void add_value(struct field_row *r, struct span text)
 {
+	uint64_t hash = hash_bytes(text.ptr, text.len, 0);
+
+	for (uint32_t i = 0; i < r->n_values; i++)
+		if (r->values[i].hash == hash) {
+			r->values[i].count++;
+			return;
+		}
+	if (r->n_values == VALUES) {
+		r->more = true;
+		return;
+	}
+	struct span kept = cut_to(text, VALUE_BYTES);
+	r->values[r->n_values++] = (struct field_value){ hash, 1, xmemdup(kept.ptr, kept.len), kept.len, kept.len < text.len };
+}
+
+void field_survey_add(void *survey, const struct event *e, enum parse_result r)
+{
+	struct field_survey *s = survey;
+
 	if (r == PARSE_NOTHING || e->kind != EVENT_LOG)
 		return;
 	s->events++;
 	if (r == PARSE_UNPARSED) {
-		s->unparsed++;
-		if (s->n_samples < UNPARSED_SHOWN && e->raw.len) {
-			char *text = example_of(e->raw);
-			buffer_printf(&s->samples, "  %s:%" PRIu64 ": %s\n", e->origin.file, e->origin.line, text);
-			free(text);
-			s->n_samples++;
+		s->n_unparsed++;
+		if (s->n_shown < UNPARSED_SHOWN) {
+			struct span text = cut_to(e->raw, LINE_BYTES);
+			s->unparsed[s->n_shown++] = (struct unparsed){ xstrdup(e->origin.file ? e->origin.file : ""), xmemdup(text.ptr, text.len), text.len,
+								       e->origin.line, e->source->name };
 		}
+		return;
 	}
-	struct type_table *t = table_for(s, e, r == PARSE_EVENT);
+	struct type_table *t = table_for(s, e);
 	t->events++;
 	for (size_t i = 0; i < e->n_values; i++) {
 		const struct value *v = &e->values[i];
-		if (v->field == FIELD_RAW || v->field == FIELD_SOURCE || v != event_first(e, v->field))
+		if (v->field == FIELD_NONE || v->field == FIELD_RAW || v->field == FIELD_SOURCE || v != event_first(e, v->field))
 			continue;
 		size_t at = 0;
 		while (at < t->n && t->rows[at].field != v->field)
@@ -129,37 +180,244 @@ void field_survey_add(struct field_survey *s, const struct event *e, enum parse_
 			if (t->n >= FIELD_ROWS_LIMIT)
 				continue;
 			ARRAY_GROW(t->rows, t->n, t->cap);
-			t->rows[t->n++] = (struct field_row){ v->field, 0, example_of(v->text) };
+			t->rows[t->n++] = (struct field_row){ .field = v->field };
 		}
-		t->rows[at].count++;
+		t->rows[at].events++;
+		add_value(&t->rows[at], v->text);
 	}
 }
 
-void field_survey_print(const struct field_survey *s, struct buffer *out)
+/* ---- order ---- */
+
+static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-	for (size_t i = 0; i < s->types.n; i++) {
-		const struct type_table *t = s->types.entries[i]->value.pointer;
-		size_t width = 8;
-		for (size_t j = 0; j < t->n; j++) {
-			size_t len = field_name(s->fields, t->rows[j].field).len;
-			if (len > width)
-				width = len;
+	int c = a_len && b_len ? memcmp(a, b, a_len < b_len ? a_len : b_len) : 0;
+	return c ? c : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_source_and_type(const void *a, const void *b)
+{
+	const struct type_table *x = *(struct type_table *const *)a, *y = *(struct type_table *const *)b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	int c = strcmp(x->source, y->source);
+	if (c == 0)
+		c = x->others - y->others;
+	return c ? c : compare_bytes(x->type, x->type_len, y->type, y->type_len);
+}
+
+static int by_count(const void *a, const void *b)
+{
+	const struct field_value *x = a, *y = b;
+
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	return compare_bytes(x->text, x->len, y->text, y->len);
+}
+
+/* Names of fields that no format has built in come in the order of lines: by name they are stable. */
+static void sort_rows(const struct field_table *names, struct type_table *t)
+{
+	for (size_t i = 1; i < t->n; i++) {
+		struct field_row row = t->rows[i];
+		struct span name = field_name(names, row.field);
+		size_t at = i;
+		for (; at > 0; at--) {
+			field_id before = t->rows[at - 1].field;
+			struct span other = field_name(names, before);
+			if (row.field < FIELD_BUILTIN_COUNT || before < FIELD_BUILTIN_COUNT ? before < row.field :
+			    compare_bytes(other.ptr, other.len, name.ptr, name.len) < 0)
+				break;
+			t->rows[at] = t->rows[at - 1];
 		}
+		t->rows[at] = row;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->rows[i].more)
+			qsort(t->rows[i].values, t->rows[i].n_values, sizeof *t->rows[i].values, by_count);
+}
+
+static struct type_table **sorted(struct field_survey *s)
+{
+	struct type_table **list = xcalloc(s->types.n + 1, sizeof *list);
+
+	for (size_t i = 0; i < s->types.n; i++) {
+		list[i] = s->types.entries[i]->value.pointer;
+		sort_rows(s->fields, list[i]);
+	}
+	qsort(list, s->types.n, sizeof *list, by_source_and_type);
+	return list;
+}
+
+/* ---- text ---- */
+
+static void text_values(const struct field_row *r, struct buffer *out)
+{
+	size_t began = out->len;
+	uint32_t shown = r->more ? EXAMPLES_SHOWN : r->n_values, i;
+	bool counts = !r->more && r->n_values > 1 && r->values[0].count > 1; /* most first */
+
+	for (i = 0; i < shown; i++) {
+		struct buffer one = BUFFER_INIT;
+		buffer_append_string(&one, i ? ", " : "");
+		if (r->values[i].len)
+			quote_terminal(&one, span_of(r->values[i].text, r->values[i].len));
+		else
+			buffer_append_string(&one, "''");
+		buffer_append_string(&one, r->values[i].cut ? "…" : "");
+		if (counts)
+			buffer_printf(&one, " (%" PRIu64 ")", r->values[i].count);
+		if (i && out->len - began + one.len > VALUES_COLUMNS) {
+			buffer_release(&one);
+			break;
+		}
+		buffer_append_span(out, buffer_span(&one));
+		buffer_release(&one);
+	}
+	if (r->more || i < r->n_values)
+		buffer_append_string(out, ", …");
+}
+
+void field_survey_text(struct field_survey *s, bool colour, struct buffer *out)
+{
+	struct type_table **list = sorted(s);
+	bool seen[FIELD_BUILTIN_COUNT] = { false };
+	const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
+
+	for (size_t i = 0; i < s->types.n; i++) {
+		const struct type_table *t = list[i];
+		size_t width = 8;
+		for (size_t j = 0; j < t->n; j++)
+			if (field_name(s->fields, t->rows[j].field).len > width)
+				width = field_name(s->fields, t->rows[j].field).len;
 		if (width > 40)
 			width = 40;
-		buffer_printf(out, "%s%.*s: %" PRIu64 " event%s\n", i ? "\n" : "", (int)s->types.entries[i]->key.len, s->types.entries[i]->key.ptr, t->events,
-			      t->events == 1 ? "" : "s");
+		buffer_printf(out, "%s%ssource %s", i ? "\n" : "", bold, t->source);
+		if (t->others) {
+			buffer_append_string(out, ", other types");
+		} else if (t->type) {
+			buffer_append_string(out, ", type ");
+			quote_terminal(out, span_of(t->type, t->type_len));
+		}
+		buffer_printf(out, "%s: %" PRIu64 " event%s\n", plain, t->events, t->events == 1 ? "" : "s");
 		for (size_t j = 0; j < t->n; j++) {
+			const struct field_row *r = &t->rows[j];
 			struct buffer name = BUFFER_INIT;
-			quote_terminal(&name, field_name(s->fields, t->rows[j].field));
-			buffer_printf(out, "  %-*s  %8" PRIu64 "  %s\n", (int)width, buffer_string(&name), t->rows[j].count, t->rows[j].example);
+			if (r->field < FIELD_BUILTIN_COUNT)
+				seen[r->field] = true;
+			quote_terminal(&name, field_name(s->fields, r->field));
+			buffer_printf(out, "  %-*s  %8" PRIu64 "  ", (int)width, buffer_string(&name), r->events);
+			text_values(r, out);
+			buffer_append_char(out, '\n');
 			buffer_release(&name);
 		}
 	}
-	if (s->unparsed) {
-		buffer_printf(out, "\n%" PRIu64 " of %" PRIu64 " records were not understood, for example:\n", s->unparsed, s->events);
-		buffer_append_span(out, buffer_span(&s->samples));
+	free(list);
+	if (s->types.n) {
+		buffer_printf(out, "\n%sWhat the fields are%s\n", bold, plain);
+		for (field_id f = 0; f < FIELD_BUILTIN_COUNT; f++)
+			if (seen[f])
+				buffer_printf(out, "  %-14s  %s\n", field_name(s->fields, f).ptr, field_description(f));
+		buffer_append_string(out, "  and in every event: source, raw (the whole record), file, line\n");
+	}
+	if (s->n_unparsed) {
+		buffer_printf(out, "\n%s%" PRIu64 " of %" PRIu64 " records were not understood%s (raw and message of them can still be matched)\n", bold, s->n_unparsed,
+			      s->events, plain);
+		for (size_t i = 0; i < s->n_shown; i++) {
+			buffer_append_string(out, "  ");
+			quote_terminal(out, span_from_string(s->unparsed[i].file));
+			buffer_printf(out, ":%" PRIu64 ": ", s->unparsed[i].line);
+			quote_terminal(out, span_of(s->unparsed[i].text, s->unparsed[i].len));
+			buffer_append_char(out, '\n');
+		}
+		if (s->n_unparsed > s->n_shown)
+			buffer_printf(out, "  and %" PRIu64 " more\n", s->n_unparsed - s->n_shown);
 	}
 	if (!s->events)
 		buffer_append_string(out, "no records\n");
+}
+
+/* ---- JSON lines ---- */
+
+void field_survey_jsonl(struct field_survey *s, struct buffer *out)
+{
+	struct type_table **list = sorted(s);
+
+	for (size_t i = 0; i < s->types.n; i++) {
+		const struct type_table *t = list[i];
+		json_open(out, '{');
+		json_name(out, "schema");
+		json_string(out, "tocsin.fields.v1");
+		json_name(out, "source");
+		json_string(out, t->source);
+		json_name(out, "type");
+		if (t->type)
+			json_span(out, span_of(t->type, t->type_len));
+		else
+			buffer_append_string(out, "null");
+		json_name(out, "other_types");
+		buffer_append_string(out, t->others ? "true" : "false");
+		json_name(out, "events");
+		json_count(out, t->events);
+		json_name(out, "fields");
+		json_open(out, '[');
+		for (size_t j = 0; j < t->n; j++) {
+			const struct field_row *r = &t->rows[j];
+			json_open(out, '{');
+			json_name(out, "name");
+			json_span(out, field_name(s->fields, r->field));
+			json_name(out, "description");
+			if (r->field < FIELD_BUILTIN_COUNT)
+				json_string(out, field_description(r->field));
+			else
+				buffer_append_string(out, "null");
+			json_name(out, "events");
+			json_count(out, r->events);
+			json_name(out, "values");
+			json_open(out, '[');
+			for (uint32_t k = 0; k < r->n_values; k++) {
+				json_open(out, '{');
+				json_name(out, "value");
+				json_span(out, span_of(r->values[k].text, r->values[k].len));
+				json_name(out, "cut");
+				buffer_append_string(out, r->values[k].cut ? "true" : "false");
+				json_name(out, "events");
+				json_count(out, r->values[k].count);
+				json_close(out, '}');
+			}
+			json_close(out, ']');
+			json_name(out, "more");
+			buffer_append_string(out, r->more ? "true" : "false");
+			json_close(out, '}');
+		}
+		json_close(out, ']');
+		json_close(out, '}');
+		buffer_append_char(out, '\n');
+	}
+	free(list);
+	json_open(out, '{');
+	json_name(out, "schema");
+	json_string(out, "tocsin.fields.v1");
+	json_name(out, "events");
+	json_count(out, s->events);
+	json_name(out, "unparsed");
+	json_count(out, s->n_unparsed);
+	json_name(out, "lines");
+	json_open(out, '[');
+	for (size_t i = 0; i < s->n_shown; i++) {
+		json_open(out, '{');
+		json_name(out, "source");
+		json_string(out, s->unparsed[i].source);
+		json_name(out, "file");
+		json_string(out, s->unparsed[i].file);
+		json_name(out, "line");
+		json_count(out, s->unparsed[i].line);
+		json_name(out, "text");
+		json_span(out, span_of(s->unparsed[i].text, s->unparsed[i].len));
+		json_close(out, '}');
+	}
+	json_close(out, ']');
+	json_close(out, '}');
+	buffer_append_char(out, '\n');
 }

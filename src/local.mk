@@ -15,6 +15,7 @@ tocsin_SOURCES += \
 	src/test_run.c src/test_run.h \
 	src/verb_diff.c \
 	src/verb_explain.c \
+	src/verb_fields.c \
 	src/verb_rules.c \
 	src/verb_run.c \
 	src/verb_test.c

@@ -36,7 +36,6 @@ int main(int argc, char **argv)
 	} else {
 		switch (o.verb) {
 		case VERB_RUN:
-		case VERB_FIELDS:
 			status = verb_run(&o);
 			break;
 		case VERB_CHECK:
@@ -44,6 +43,9 @@ int main(int argc, char **argv)
 			break;
 		case VERB_TEST:
 			status = verb_test(&o);
+			break;
+		case VERB_FIELDS:
+			status = verb_fields(&o);
 			break;
 		case VERB_EXPLAIN:
 			status = verb_explain(&o);

@@ -80,6 +80,7 @@ static struct diff_side *read_side(const struct options *o, const struct ruleset
 	struct run *run = run_new(pipeline, &reading.run, &reading.streams, diags);
 	*ok &= run_read(run) && !reading.bad_inputs;
 	run_free(run);
+	add_doubts(pipeline, diags);
 	pipeline_free(pipeline);
 	reading_release(&reading);
 	if (diff_side_dropped(side)) {

@@ -89,6 +89,7 @@ int verb_explain(const struct options *o)
 	struct run *run = run_new(pipeline, &reading.run, &reading.streams, &diags);
 	bool ok = run_read(run) && !reading.bad_inputs;
 	explain_finish(x, pipeline, o->lateness_ns);
+	add_doubts(pipeline, &diags);
 	run_free(run);
 	pipeline_free(pipeline);
 

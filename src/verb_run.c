@@ -1,8 +1,7 @@
 /*
- * tocsin run and tocsin fields: from the options to a run, its progress, and what there is to say at its end.
+ * tocsin run: from the options to a run, its progress, and what there is to say at its end.
  */
 #include "cli.h"
-#include "fields.h"
 
 #include "base/memory.h"
 #include "base/quote.h"
@@ -34,7 +33,6 @@ struct run_context {
 	size_t n_outputs;
 	struct timespec began, shown;
 	bool progress_shown;
-	struct field_survey *survey; /* fields */
 };
 
 static double seconds_between(const struct timespec *a, const struct timespec *b)
@@ -110,68 +108,6 @@ static void print_stats(const struct run_context *run, const struct pipeline *p)
 		e->opened, e->updated, e->resolved, engine_open_incidents(pipeline_engine(p)), e->inhibited, e->undetermined, e->commands_refused);
 	double elapsed = seconds_between(&run->began, &now);
 	fprintf(stderr, "%.1f MiB in %.2f s (%.0f MiB/s)\n", (double)bytes / 1048576, elapsed, (double)bytes / 1048576 / (elapsed > 0 ? elapsed : 1));
-}
-
-static void add_doubt(struct diag_list *diags, const char *name, uint64_t n, const char *what)
-{
-	if (n)
-		diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s%s%" PRIu64 " %s", name, *name ? ": " : "", n, what);
-}
-
-/*
- * SOURCE=PATH may be wrong, and would then say nothing at all: a log of which every line has a stamp has none, or no line of snapshots was
- * understood.
- */
-static void doubt_source(const struct lane_stats *s, struct diag_list *diags)
-{
-	bool wrong = false;
-
-	switch (s->format) {
-	case FORMAT_TOWN:
-	case FORMAT_EVENTS:
-	case FORMAT_DAEMON:
-	case FORMAT_SYSLOG:
-		wrong = !s->stamped;
-		break;
-	case FORMAT_PS:
-		wrong = s->decoder->parsed == 0 && s->decoder->unparsed > 0;
-		break;
-	case FORMAT_OVERSEER:
-	case FORMAT_GUARDIAN:
-	case FORMAT_JSON:
-	case FORMAT_TEXT:
-	case FORMAT_PATTERN:
-	case FORMAT_INCIDENT:
-		break;
-	}
-	if (!wrong || s->decoder->records == 0)
-		return;
-	diag_add(diags, DIAG_WARNING, NULL, 0, 0, "%s: no line of it could be read as %s", strcmp(s->name, "-") ? s->name : "standard input",
-		 s->source);
-	diag_hint(diags, "`tocsin fields FILE` shows what it may be; SOURCE=PATH says what it is");
-}
-
-/* What the end of the run has to say in any case: late and lost things are never silent. */
-static void add_doubts(const struct pipeline *p, struct diag_list *diags)
-{
-	const struct engine_stats *e = engine_stats(pipeline_engine(p));
-	struct lane_stats s;
-
-	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
-		doubt_source(&s, diags);
-		add_doubt(diags, s.name, s.late, "matched records came later than --lateness allows; used where they could be");
-		add_doubt(diags, s.name, s.future, "records are stamped in the future; left out");
-		add_doubt(diags, s.name, s.decoder->cut, "records were cut at the limit (--max-record)");
-	}
-	add_doubt(diags, "", e->evicted, "keys were dropped at the limit (--max-keys)");
-	add_doubt(diags, "", e->window_cut, "events were dropped from windows that were full");
-	add_doubt(diags, "", pipeline_notices_dropped(p), "more notices are not shown; --stats counts them");
-}
-
-static void look(void *context, const struct event *e, enum parse_result r)
-{
-	struct run_context *run = context;
-	field_survey_add(run->survey, e, r);
 }
 
 /* ---- while the run goes on ---- */
@@ -377,11 +313,7 @@ int verb_run(const struct options *o)
 		ro.rest = rest;
 	}
 
-	struct ruleset *rs;
-	if (o->verb == VERB_FIELDS && o->n_rules == 0 && access(TOCSIN_RULES_DIR, R_OK) != 0)
-		rs = ruleset_load_text(SPAN("placeholders: {}\n"), "no rules", false, &diags); /* none are needed to look */
-	else
-		rs = load_rules(o->rules, o->n_rules, false, &diags);
+	struct ruleset *rs = load_rules(o->rules, o->n_rules, false, &diags);
 	if (!rs)
 		return fail(o, &diags);
 	if (o->source && !source_by_name(rs, o->source)) {
@@ -402,17 +334,11 @@ int verb_run(const struct options *o)
 	int status = EXIT_TROUBLE;
 	struct output *outputs = NULL;
 	size_t n_outputs = 0;
-	if (o->verb == VERB_FIELDS) {
-		rs->fields.keep_all = true;
-		run.survey = field_survey_new(&rs->fields);
-		p.look = look;
-		p.look_context = &run;
-	}
 	struct output_marks marks = { 0 };
 	bool ready = !bad_inputs || streams.n;
 	if (ready && o->checkpoint)
 		ready = (run.checkpoint = checkpoint_open(o->checkpoint, &diags)) && repair_outputs(&run, &marks);
-	if (ready && o->verb != VERB_FIELDS)
+	if (ready)
 		ready = open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags);
 	if (ready) {
 		p.rules = ro.rules = rs;
@@ -452,18 +378,11 @@ int verb_run(const struct options *o)
 			print_stats(&run, pipeline);
 		run_free(r);
 		pipeline_free(pipeline);
-		if (run.survey) {
-			struct buffer out = BUFFER_INIT;
-			field_survey_print(run.survey, &out);
-			if (print_out(&out) != EXIT_RAN)
-				status = EXIT_TROUBLE;
-		}
 	} else {
 		print_diags(o, &diags);
 	}
 	output_marks_release(&marks);
 	checkpoint_close(run.checkpoint);
-	field_survey_free(run.survey);
 	free(outputs);
 	stream_list_release(&streams);
 	ruleset_free(rs);

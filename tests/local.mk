@@ -7,3 +7,4 @@ tap_tests += tests/catalogue.tap tests/explain.tap tests/manual.tap
 tap_tests += tests/sigma.tap
 tap_tests += tests/follow.tap
 tap_tests += tests/diff.tap
+tap_tests += tests/fields.tap
