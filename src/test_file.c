@@ -587,7 +587,8 @@ static bool read_never(struct test_parser *p, const struct yaml_node *n, struct 
 	if (!test_check_keys(p, n, "an expectation of what never comes", never_keys) || !read_rule(p, n, &e->rule))
 		return false;
 	e->any_state = !yaml_find(n, "state");
-	return read_state(p, n, &e->state) & read_texts(p, n, "key", e->rule, &e->key, &e->n_key);
+	bool ok = read_state(p, n, &e->state);
+	return read_texts(p, n, "key", e->rule, &e->key, &e->n_key) && ok;
 }
 
 /* ---- tests ---- */

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/quote.h"
+#include "engine/clause.h"
 #include "engine/near.h"
 
 #include <inttypes.h>
@@ -18,7 +19,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SHOWN_MAX 20 /* changes and expectations of one kind in a report */
+#define SHOWN_MAX 20  /* changes of one kind in a report */
+#define NEAREST_MAX 8 /* near misses of a rule, to find one of the key that was expected */
 
 /* A state change, kept. */
 struct kept_change {
@@ -587,46 +589,206 @@ static const char *state_past(enum incident_state s)
 	return s == INCIDENT_OPEN ? "opened" : s == INCIDENT_UPDATE ? "was updated" : "resolved";
 }
 
+/* ---- what is of concern to a detection ---- */
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool occurs(struct span word, struct span text)
+{
+	for (size_t i = 0; i + word.len <= text.len; i++) {
+		size_t k = 0;
+		while (k < word.len && lower(text.ptr[i + k]) == lower(word.ptr[k]))
+			k++;
+		if (k == word.len)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does the record speak of what the atom asks for, if in another place? Of a regex nobody knows the words; but where it looks at a field that only
+ * a few records have, those are of concern.
+ */
+static bool spoken_of(const struct atom *a, const struct event *e)
+{
+	if (a->op == ATOM_REGEX)
+		return a->field >= FIELD_BUILTIN_COUNT && event_first(e, a->field);
+	if (a->op != ATOM_STRING && a->op != ATOM_KEYWORD)
+		return false;
+	for (uint16_t i = 0; i < a->pattern.n_pieces; i++)
+		if (a->pattern.pieces[i].len >= 3 && occurs(a->pattern.pieces[i], e->raw))
+			return true;
+	return false;
+}
+
+/* Is anything of the event as the detection wants it? */
+static bool any_atom(const struct ruleset *rs, struct matcher *m, const struct expr *x, struct event *e)
+{
+	switch (x->op) {
+	case EXPR_TRUE:
+		return true;
+	case EXPR_FALSE:
+	case EXPR_NOT:
+		return false;
+	case EXPR_ATOM:
+		return matcher_expr_holds(m, x, e) || spoken_of(&rs->atoms[x->atom], e);
+	case EXPR_AND:
+	case EXPR_OR:
+		break;
+	}
+	for (uint32_t i = 0; i < x->n_children; i++)
+		if (any_atom(rs, m, x->children[i], e))
+			return true;
+	return false;
+}
+
+/* The detections that feed a rule. */
+static void mark_leaves(const struct ruleset *rs, const struct rule *r, bool *marks)
+{
+	if (r->expr)
+		marks[r->index] = true;
+	for (uint32_t i = 0; r->correlation && i < r->correlation->n_inputs; i++)
+		if (!r->correlation->inputs[i].negated)
+			mark_leaves(rs, &rs->rules[r->correlation->inputs[i].rule], marks);
+}
+
 /* ---- why not ---- */
 
-static void near_trace_step(void *context, const struct trace_step *s)
-{
-	near_step(context, s);
-}
-
-static void at_end(void *context, struct engine *en)
-{
-	near_finish(context, engine_now(en));
-}
-
-struct why {
-	struct near *near; /* NULL: not asked yet */
-	struct running *running;
+/* The event that a detection came nearest to matching, and the clause that stood in the way. */
+struct blocked {
+	bool known;
+	size_t n_clauses;
+	struct clause clause;
+	char *file; /* owned */
+	uint64_t line;
 };
 
-/* The nearest miss of a rule that was expected to open. some: it did, if not often enough. */
-static void append_nearest(struct buffer *out, struct why *why, const struct test_case *t, const struct rule *r, bool some)
-{
-	if (!why->near) {
-		struct arena arena = ARENA_INIT;
-		struct changes ignored = { .arena = &arena, .fields = &why->running->rules->fields };
-		struct diag_list diags = DIAG_LIST_INIT;
-		struct running again = *why->running;
+struct why {
+	struct running *running;
+	struct near *near;       /* NULL: not asked yet */
+	struct blocked *blocked; /* by rule */
+};
 
-		why->near = near_new(why->running->rules, 3);
-		struct engine_trace trace = { .step = near_trace_step, .at_ns = TIME_NONE, .at = at_end, .context = why->near };
-		again.trace = &trace;
-		again.changes = &ignored;
-		again.diags = &diags;
-		run_once(&again, CUT_NOWHERE, 0);
-		free(ignored.items);
-		arena_release(&arena);
-		diag_list_release(&diags);
+static void why_step(void *context, const struct trace_step *s)
+{
+	near_step(((struct why *)context)->near, s);
+}
+
+static void why_judge(void *context, struct matcher *m, struct event *e)
+{
+	struct why *why = context;
+	const struct ruleset *rs = why->running->rules;
+
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		struct blocked *b = &why->blocked[i];
+		struct clause clauses[8];
+		const struct rule *r = &rs->rules[i];
+		if (!r->expr || !rule_applies(r, e->source) || !any_atom(rs, m, r->expr, e))
+			continue;
+		size_t n = clause_failures(m, r->expr, e, clauses, 8);
+		if (n == 0 || (b->known && n >= b->n_clauses))
+			continue;
+		free(b->file);
+		*b = (struct blocked){ true, n, clauses[0], xstrdup(e->origin.file), e->origin.line };
 	}
+}
+
+static void why_end(void *context, struct engine *en)
+{
+	near_finish(((struct why *)context)->near, engine_now(en));
+}
+
+static void why_ask(struct why *why)
+{
+	struct arena arena = ARENA_INIT;
+	struct changes ignored = { .arena = &arena, .fields = &why->running->rules->fields };
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct running again = *why->running;
+	struct engine_trace trace = { .step = why_step, .judge = why_judge, .at_ns = TIME_NONE, .at = why_end, .context = why };
+
+	why->near = near_new(why->running->rules, NEAREST_MAX);
+	why->blocked = xcalloc(again.rules->n_rules ? again.rules->n_rules : 1, sizeof *why->blocked);
+	again.trace = &trace;
+	again.changes = &ignored;
+	again.diags = &diags;
+	run_once(&again, CUT_NOWHERE, 0);
+	free(ignored.items);
+	arena_release(&arena);
+	diag_list_release(&diags);
+}
+
+static void why_release(struct why *why)
+{
+	for (uint32_t i = 0; why->blocked && i < why->running->rules->n_rules; i++)
+		free(why->blocked[i].file);
+	free(why->blocked);
+	near_free(why->near);
+}
+
+static void append_clause(struct buffer *out, const struct ruleset *rs, const struct clause *c)
+{
+	const char *name = c->node->selection ? c->node->selection : "its condition";
+	const struct expr *place = c->atom && c->excludes ? c->atom : c->node;
+	struct buffer text = BUFFER_INIT;
+
+	buffer_append_string(out, c->excludes ? "excluded by " : "not ");
+	quote_terminal(out, span_from_string(name));
+	if (c->excludes && c->inner && c->inner->selection) {
+		buffer_append_string(out, ", ");
+		quote_terminal(out, span_from_string(c->inner->selection));
+	}
+	if (c->atom) {
+		buffer_append_string(out, ": ");
+		clause_atom_text(rs, c->atom, &text);
+		quote_terminal(out, buffer_span(&text));
+		buffer_release(&text);
+	}
+	if (place->file)
+		buffer_printf(out, " (%s:%d)", place->file, place->line);
+}
+
+/* Events that the detections behind a rule came near to matching. */
+static bool append_blocked(struct buffer *out, const struct why *why, const struct rule *r)
+{
+	const struct ruleset *rs = why->running->rules;
+	bool *leaves = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *leaves), any = false;
+
+	mark_leaves(rs, r, leaves);
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
+		const struct blocked *b = &why->blocked[i];
+		if (!leaves[i] || !b->known)
+			continue;
+		buffer_printf(out, "    line %" PRIu64 " of %s does not match %s: ", b->line, b->file, rs->rules[i].name);
+		append_clause(out, rs, &b->clause);
+		buffer_append_char(out, '\n');
+		any = true;
+	}
+	free(leaves);
+	return any;
+}
+
+/* The nearest miss of the key that was expected, if any was. */
+static const struct near_miss *nearest_of(const struct near_miss *list, size_t n, const struct test_expectation *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (values_hold(e->key, e->n_key, list[i].key, list[i].n_key))
+			return &list[i];
+	return n ? &list[0] : NULL;
+}
+
+/* Why what was expected did not open. some: it did, if not often enough. */
+static void append_nearest(struct buffer *out, struct why *why, const struct test_case *t, const struct test_expectation *e, bool some)
+{
 	size_t n;
-	const struct near_miss *m = near_best(why->near, r, &n);
-	if (n == 0) {
-		if (!some)
+
+	if (!why->near)
+		why_ask(why);
+	const struct near_miss *list = near_best(why->near, e->rule, &n), *m = nearest_of(list, n, e);
+	if (!m) {
+		if (!append_blocked(out, why, e->rule) && !some)
 			buffer_append_string(out, "    nothing of the input came near it\n");
 		return;
 	}
@@ -696,7 +858,7 @@ static void tell_missing(struct buffer *out, const struct test_case *t, const st
 	else
 		buffer_append_char(out, '\n');
 	if (e->state == INCIDENT_OPEN)
-		append_nearest(out, why, t, e->rule, false);
+		append_nearest(out, why, t, e, false);
 }
 
 /* An expectation beside the change that is most like it. */
@@ -730,7 +892,7 @@ static void compare_counts(struct test_result *ret, const struct test_case *t, s
 		buffer_printf(&ret->report, "  line %d: %s %s %" PRIu64 " ×, expected %s %" PRIu64 "\n", e->line, e->rule->name, state_past(e->state), n,
 			      e->quantity == QUANTITY_EXACTLY ? "exactly" : "at least", e->quantity_n);
 		if (n < e->quantity_n && e->state == INCIDENT_OPEN)
-			append_nearest(&ret->report, why, t, e->rule, n > 0);
+			append_nearest(&ret->report, why, t, e, n > 0);
 	}
 }
 
@@ -824,60 +986,6 @@ struct concern {
 	bool *undetermined; /* rules that could not judge an absence */
 };
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool occurs(struct span word, struct span text)
-{
-	for (size_t i = 0; i + word.len <= text.len; i++) {
-		size_t k = 0;
-		while (k < word.len && lower(text.ptr[i + k]) == lower(word.ptr[k]))
-			k++;
-		if (k == word.len)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Does the record speak of what the atom asks for, if in another place? Of a regex nobody knows the words; but where it looks at a field that only
- * a few records have, those are of concern.
- */
-static bool spoken_of(const struct atom *a, const struct event *e)
-{
-	if (a->op == ATOM_REGEX)
-		return a->field >= FIELD_BUILTIN_COUNT && event_first(e, a->field);
-	if (a->op != ATOM_STRING && a->op != ATOM_KEYWORD)
-		return false;
-	for (uint16_t i = 0; i < a->pattern.n_pieces; i++)
-		if (a->pattern.pieces[i].len >= 3 && occurs(a->pattern.pieces[i], e->raw))
-			return true;
-	return false;
-}
-
-/* Is anything of the event as the detection wants it? */
-static bool any_atom(const struct ruleset *rs, struct matcher *m, const struct expr *x, struct event *e)
-{
-	switch (x->op) {
-	case EXPR_TRUE:
-		return true;
-	case EXPR_FALSE:
-	case EXPR_NOT:
-		return false;
-	case EXPR_ATOM:
-		return matcher_expr_holds(m, x, e) || spoken_of(&rs->atoms[x->atom], e);
-	case EXPR_AND:
-	case EXPR_OR:
-		break;
-	}
-	for (uint32_t i = 0; i < x->n_children; i++)
-		if (any_atom(rs, m, x->children[i], e))
-			return true;
-	return false;
-}
-
 static void judge(void *context, struct matcher *m, struct event *e)
 {
 	struct concern *c = context;
@@ -912,16 +1020,6 @@ static void concern_end(void *context, struct engine *en)
 	for (uint32_t i = 0; i < c->rules->n_rules; i++)
 		if (c->wanted[i] && c->rules->rules[i].correlation)
 			engine_inspect(en, &c->rules->rules[i], concern_cell, c);
-}
-
-/* The detections that feed a rule. */
-static void mark_leaves(const struct ruleset *rs, const struct rule *r, bool *marks)
-{
-	if (r->expr)
-		marks[r->index] = true;
-	for (uint32_t i = 0; r->correlation && i < r->correlation->n_inputs; i++)
-		if (!r->correlation->inputs[i].negated)
-			mark_leaves(rs, &rs->rules[r->correlation->inputs[i].rule], marks);
 }
 
 static void find_concern(struct test_result *ret, const struct test_case *t, const struct concern *c)
@@ -1024,7 +1122,7 @@ void test_run(const struct test_case *t, const struct ruleset *rs, struct test_r
 	struct concern concern = { rs, xcalloc(n_rules, 1), xcalloc(n_rules, 1), xcalloc(n_rules, 1) };
 	struct engine_trace trace = { .wanted = concern.wanted, .step = concern_step, .judge = judge, .at_ns = TIME_NONE, .at = concern_end, .context = &concern };
 	struct running running = { .test = t, .rules = rs, .changes = &changes, .diags = &diags };
-	struct why why = { NULL, &running };
+	struct why why = { .running = &running };
 	struct timespec from, to;
 
 	*ret = (struct test_result){ .fired = xcalloc(n_rules, sizeof *ret->fired), .forbidden = xcalloc(n_rules, sizeof *ret->forbidden) };
@@ -1047,7 +1145,7 @@ void test_run(const struct test_case *t, const struct ruleset *rs, struct test_r
 	ret->passed = ret->report.len == 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	ret->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-	near_free(why.near);
+	why_release(&why);
 	free(concern.wanted);
 	free(concern.touched);
 	free(concern.undetermined);
