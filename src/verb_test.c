@@ -102,8 +102,8 @@ static void add_directory(struct testing *t, const char *path, int depth, bool *
 
 static void list_rules(struct testing *t, const struct ruleset *rs);
 
-/* NULL with diagnostics. */
-static struct ruleset *rules_of(struct testing *t, char *const *paths, size_t n)
+/* NULL with diagnostics in diags. */
+static struct ruleset *rules_of(struct testing *t, char *const *paths, size_t n, struct diag_list *diags)
 {
 	struct buffer key = BUFFER_INIT;
 
@@ -120,7 +120,7 @@ static struct ruleset *rules_of(struct testing *t, char *const *paths, size_t n)
 		}
 	ARRAY_GROW(t->loaded, t->n_loaded, t->cap_loaded);
 	struct loaded *l = &t->loaded[t->n_loaded++];
-	*l = (struct loaded){ xstrdup(key.data), load_rules(paths, n, false, &t->diags) };
+	*l = (struct loaded){ xstrdup(key.data), load_rules(paths, n, false, diags) };
 	buffer_release(&key);
 	if (l->rules)
 		list_rules(t, l->rules);
@@ -340,7 +340,7 @@ static void run_file(struct testing *t, const char *path)
 	if (!text)
 		return;
 	struct test_file *f = test_file_parse(span_of(text, len), path, &t->diags);
-	struct ruleset *rs = f->document ? rules_of(t, f->rules, f->n_rules) : NULL;
+	struct ruleset *rs = f->document ? rules_of(t, f->rules, f->n_rules, &t->diags) : NULL;
 	if (rs) {
 		test_file_compile(f, rs, &t->diags);
 		/* Of a file with an error nothing is run: its numbers would say less than they seem to. */
@@ -421,6 +421,23 @@ static void write_junit(struct testing *t)
 		diag_add(&t->diags, DIAG_ERROR, NULL, 0, 0, "--junit %s: %s", t->o->junit, strerror(errno));
 }
 
+/*
+ * All rules of a folder are to be covered, also those that no test loads. By themselves they may not load, when they build on rules that stand
+ * elsewhere; then those that tests load have to do.
+ */
+static void list_folder(struct testing *t, char *const *path, bool has_tests)
+{
+	struct diag_list diags = DIAG_LIST_INIT;
+
+	if (rules_of(t, path, 1, &diags))
+		; /* what is doubtful by itself may be right where it is used */
+	else if (has_tests)
+		diag_add(&t->diags, DIAG_WARNING, *path, 0, 0, "these rules do not load by themselves: of them, only those that tests load are listed");
+	else
+		load_rules(path, 1, false, &t->diags);
+	diag_list_release(&diags);
+}
+
 static void find_files(struct testing *t)
 {
 	static char installed[] = TOCSIN_RULES_DIR;
@@ -442,7 +459,7 @@ static void find_files(struct testing *t)
 		}
 		add_directory(t, words[i], 0, &has_rules);
 		if (has_rules)
-			rules_of(t, &words[i], 1);
+			list_folder(t, &words[i], t->n_files > before);
 		else if (t->n_files == before)
 			diag_add(&t->diags, DIAG_ERROR, words[i], 0, 0, "there are no tests in it");
 		if (t->n_files == before && !has_rules)
