@@ -8,6 +8,7 @@
 #include "pipeline.h"
 
 #include "base/memory.h"
+#include "base/workers.h"
 #include "engine/order.h"
 
 #include <assert.h>
@@ -27,18 +28,56 @@ struct place {
 	uint64_t line, offset;
 };
 
+/* A parsed event of a batch, with what it matched: n of batch.matched from first on. */
+struct batch_event {
+	struct event event;
+	size_t record, first, n;
+};
+#define BATCH_EVENTS_MAX 3072 /* what stands behind them in the block is parsed when it is handed on */
+
+/*
+ * A block while it is looked at: framed, scanned, and parsed, either record by record when it is handed on, or before, by a worker. One thread at a
+ * time has it, and with it the lane's decoder and matcher.
+ */
+struct batch {
+	struct span block;
+	struct place place, next_place; /* as in the lane */
+	size_t next_start;
+	uint64_t next_lines;
+	struct record_list records;
+	uint64_t *candidates;
+	size_t cap_candidates;
+	size_t used;             /* of the block */
+	uint64_t lines;
+	bool in_order;
+
+	/* By a worker: */
+	struct job job;
+	const struct pipeline *pipeline;
+	struct lane *lane;
+	struct buffer own;       /* the block's bytes */
+	struct batch_event *events;
+	size_t n_events, cap_events, n_fields;
+	uint32_t *matched;
+	size_t n_matched, cap_matched;
+	size_t n_parsed;         /* records in front of this one are parsed, as far as they are candidates */
+	struct arena arena;      /* of all its events */
+};
+
 struct lane {
 	const char *name;
 	struct source source;    /* a copy, with the run's zone for it */
 	bool has_source, ended, at_end;
 	bool claimed;            /* one of this run's inputs; else only known from a checkpoint */
-	bool parse_all, judged;
+	bool parse_all, judged, observed;
 	struct decoder *decoder;
 	struct matcher *matcher;
 	struct decoder *old_decoder; /* while rules are exchanged: what they counted goes on */
 	struct matcher *old_matcher;
 
-	struct buffer block;     /* what is not framed yet */
+	struct buffer block;     /* what is not framed yet; while there is a batch: what comes behind its block */
+	struct batch *batch;     /* a worker's; NULL: none */
+	struct batch *spare;     /* for the next one */
 	struct place place;      /* of its first byte */
 	struct place next_place; /* where the bytes from next_start on come from */
 	size_t next_start;       /* SIZE_MAX: all are of `place` */
@@ -71,10 +110,9 @@ struct pipeline {
 	int64_t watermark_ns;
 	bool direct;             /* pipeline_set_direct() */
 	int64_t direct_ns;       /* while a block in order is looked at: what stands before it is handed on at once; else TIME_NONE */
+	struct workers *workers; /* NULL: none */
 	struct event event, popped;
-	struct record_list records;
-	uint64_t *candidates;
-	size_t cap_candidates;
+	struct batch batch;      /* of the lane that is looked at without a worker */
 	uint32_t *matched;
 	struct map names;        /* of files: evidence points to them */
 	uint64_t notices;
@@ -139,11 +177,33 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->diags = diags;
 	p->watermark_ns = p->direct_ns = TIME_NONE;
 	build(p, o->rules);
+	if (o->threads > 1)
+		p->workers = workers_new(o->threads - 1);
 	return p;
 }
 
-static void lane_free(struct lane *l)
+static void batch_release(struct batch *b)
 {
+	for (size_t i = 0; i < b->cap_events; i++)
+		event_release(&b->events[i].event);
+	free(b->events);
+	free(b->matched);
+	free(b->records.items);
+	free(b->candidates);
+	buffer_release(&b->own);
+	arena_release(&b->arena);
+}
+
+static void lane_free(struct pipeline *p, struct lane *l)
+{
+	if (l->batch)
+		workers_wait(p->workers, &l->batch->job);
+	for (int i = 0; i < 2; i++) {
+		struct batch *b = i ? l->batch : l->spare;
+		if (b)
+			batch_release(b);
+		free(b);
+	}
 	decoder_free(l->decoder);
 	matcher_free(l->matcher);
 	buffer_release(&l->block);
@@ -156,10 +216,10 @@ void pipeline_free(struct pipeline *p)
 		return;
 	unbuild(p);
 	for (size_t i = 0; i < p->n_lanes; i++)
-		lane_free(p->lanes[i]);
+		lane_free(p, p->lanes[i]);
+	workers_free(p->workers);
 	free(p->lanes);
-	free(p->records.items);
-	free(p->candidates);
+	batch_release(&p->batch);
 	map_release(&p->names);
 	free(p);
 }
@@ -221,7 +281,8 @@ static struct lane *lane_new(struct pipeline *p, const char *name)
 static void lane_present(struct pipeline *p, struct lane *l)
 {
 	engine_source_present(p->engine, &l->source);
-	l->parse_all = l->parse_all || engine_observes(p->engine, &l->source);
+	l->observed = engine_observes(p->engine, &l->source);
+	l->parse_all = l->parse_all || l->observed;
 }
 
 struct lane *pipeline_find_lane(const struct pipeline *p, const char *name)
@@ -293,7 +354,7 @@ void lane_drop(struct pipeline *p, struct lane *l)
 		i++;
 	memmove(&p->lanes[i], &p->lanes[i + 1], (p->n_lanes - i - 1) * sizeof *p->lanes);
 	p->n_lanes--;
-	lane_free(l);
+	lane_free(p, l);
 }
 
 static void tell_fallbacks(struct lane *l)
@@ -324,11 +385,13 @@ void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
 }
 
 static void lane_process(struct pipeline *p, struct lane *l, bool final);
+static void lane_settle(struct pipeline *p, struct lane *l);
 
 void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation, int64_t mtime_ns, int64_t arrival_ns)
 {
 	struct place place = { lasting(p, file), generation, 1, 0 };
 
+	lane_settle(p, l);
 	l->files++;
 	l->mtime_ns = mtime_ns;
 	l->arrival_ns = arrival_ns;
@@ -352,22 +415,23 @@ void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint3
 
 void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation)
 {
+	lane_settle(p, l);
 	struct place *place = l->next_start != SIZE_MAX ? &l->next_place : &l->place;
 
 	place->file = lasting(p, file);
 	place->generation = generation;
 }
 
-static struct origin origin_of(const struct lane *l, const struct record *r)
+static struct origin origin_of(const struct batch *b, const struct lane *l, const struct record *r)
 {
-	bool in_next = r->offset >= l->next_start;
-	const struct place *place = in_next ? &l->next_place : &l->place;
+	bool in_next = r->offset >= b->next_start;
+	const struct place *place = in_next ? &b->next_place : &b->place;
 
 	return (struct origin){
 		.file = place->file,
-		.line = place->line + r->line - (in_next ? l->next_lines : 0),
+		.line = place->line + r->line - (in_next ? b->next_lines : 0),
 		.generation = place->generation,
-		.offset = place->offset + r->offset - (in_next ? l->next_start : 0),
+		.offset = place->offset + r->offset - (in_next ? b->next_start : 0),
 		.stream = l->number,
 	};
 }
@@ -393,31 +457,38 @@ static void let_go_before(struct pipeline *p, int64_t order_ns, const struct lan
 		let_go_first(p);
 }
 
-static void record_take(struct pipeline *p, struct lane *l, size_t index)
+/*
+ * Parses and matches record number index into e, which is reset. False when there is nothing to hand on. The caller's thread has the batch: nothing of the pipeline is changed.
+ * fallback_ns: the time of a record that has none.
+ */
+static bool record_parse(const struct pipeline *p, struct lane *l, const struct batch *b, size_t index, int64_t fallback_ns, struct event *e,
+			 uint32_t *matched, size_t *ret_n)
 {
-	const struct record *r = &p->records.items[index];
-	struct event *e = &p->event;
-
-	event_reset(e);
-	enum parse_result result = decoder_parse(l->decoder, buffer_span(&l->block), r, e);
+	const struct record *r = &b->records.items[index];
+	enum parse_result result = decoder_parse(l->decoder, b->block, r, e);
 	if (e->time_ns == TIME_NONE)
-		e->time_ns = l->newest_ns != TIME_NONE ? l->newest_ns : p->o.now_ns;
-	e->origin = origin_of(l, r);
+		e->time_ns = fallback_ns;
+	e->origin = origin_of(b, l, r);
+	*ret_n = 0;
 	if (result == PARSE_NOTHING || out_of_bounds(p, e->time_ns))
-		return;
+		return false;
 	if (p->o.look) {
 		p->o.look(p->o.look_context, e, result);
-		return;
+		return false;
 	}
-	size_t n = 0;
-	if (e->kind == EVENT_LOG) {
-		if (l->judged)
-			p->o.trace->judge(p->o.trace->context, l->matcher, e);
-		n = matcher_match(l->matcher, index, e, p->matched);
-		if (n == 0 && !engine_observes(p->engine, &l->source))
-			return;
-	}
+	if (e->kind != EVENT_LOG)
+		return true;
+	if (l->judged)
+		p->o.trace->judge(p->o.trace->context, l->matcher, e);
+	*ret_n = matcher_match(l->matcher, index, e, matched);
+	return *ret_n || l->observed;
+}
+
+/* Gives the event its place in the order. */
+static void event_take(struct pipeline *p, struct lane *l, const struct event *e, const uint32_t *matched, size_t n)
+{
 	int64_t order_ns = e->time_ns;
+
 	if (l->newest_ns != TIME_NONE && order_ns < l->newest_ns - p->o.lateness_ns)
 		order_ns = l->newest_ns - p->o.lateness_ns;
 	if (order_ns < p->watermark_ns)
@@ -427,14 +498,23 @@ static void record_take(struct pipeline *p, struct lane *l, size_t index)
 	if (order_ns < p->direct_ns) {
 		let_go_before(p, order_ns, l);
 		l->sequence++;
-		engine_event(p->engine, e, order_ns, p->matched, n);
+		engine_event(p->engine, e, order_ns, matched, n);
 	} else {
-		order_push(&p->order, e, order_ns, l->name, l->sequence++, p->matched, n);
+		order_push(&p->order, e, order_ns, l->name, l->sequence++, matched, n);
 	}
 }
 
-/* The first `used` bytes, which are `lines` lines, are done with. */
-static void lane_consume(struct lane *l, size_t used, uint64_t lines)
+static void record_take(struct pipeline *p, struct lane *l, const struct batch *b, size_t index)
+{
+	size_t n;
+
+	event_reset(&p->event);
+	if (record_parse(p, l, b, index, l->newest_ns != TIME_NONE ? l->newest_ns : p->o.now_ns, &p->event, p->matched, &n))
+		event_take(p, l, &p->event, p->matched, n);
+}
+
+/* The first `used` bytes, which are `lines` lines, are done with: what follows them is in the block, or will be. */
+static void lane_move_on(struct lane *l, size_t used, uint64_t lines)
 {
 	if (l->next_start != SIZE_MAX && used >= l->next_start) {
 		l->place = l->next_place;
@@ -449,7 +529,6 @@ static void lane_consume(struct lane *l, size_t used, uint64_t lines)
 			l->next_lines -= lines;
 		}
 	}
-	buffer_consume(&l->block, used);
 }
 
 /* Moves the lane's newest stamp on to that of a record; false when the record is not believed: it is from the future. */
@@ -495,56 +574,217 @@ static int64_t watermark_after(const struct pipeline *p, const struct lane *l, i
 	return reading == TIME_NONE ? TIME_NONE : reading - p->o.lateness_ns;
 }
 
-/* Takes the candidates of a block that is in order, going from one to the next. */
-static void take_in_order(struct pipeline *p, struct lane *l)
+/* Frames and scans its block, which is of the lane's present place. In the thread that has it. */
+static void batch_scan(const struct pipeline *p, struct lane *l, struct batch *b, bool final)
 {
-	const struct record_list *records = &p->records;
+	uint64_t lines_before = decoder_stats(l->decoder)->lines;
+	size_t words;
 
+	b->used = decoder_frame(l->decoder, b->block, final, &b->records);
+	b->lines = decoder_stats(l->decoder)->lines - lines_before;
+	b->in_order = in_order(p, &b->records);
+	words = (b->records.n + 63) / 64;
+	if (words > b->cap_candidates) {
+		b->cap_candidates = words * 2;
+		b->candidates = xrealloc(b->candidates, b->cap_candidates * sizeof *b->candidates);
+	}
+	if (!b->records.n)
+		return;
+	matcher_scan(l->matcher, b->block, &b->records, b->candidates);
+	if (!l->parse_all)
+		return;
+	memset(b->candidates, 0xff, words * sizeof *b->candidates);
+	if (b->records.n % 64)
+		b->candidates[words - 1] >>= 64 - b->records.n % 64;
+}
+
+/* The next candidate from record number i on; SIZE_MAX: none. */
+static size_t next_candidate(const struct batch *b, size_t i)
+{
+	size_t words = (b->records.n + 63) / 64, w = i / 64;
+	uint64_t bits = w < words ? b->candidates[w] & ~UINT64_C(0) << i % 64 : 0;
+
+	while (!bits && ++w < words)
+		bits = b->candidates[w];
+	return bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : SIZE_MAX;
+}
+
+static void batch_begin(struct batch *b, const struct lane *l, struct span block)
+{
+	b->block = block;
+	b->place = l->place;
+	b->next_place = l->next_place;
+	b->next_start = l->next_start;
+	b->next_lines = l->next_lines;
+	b->n_events = b->n_matched = b->n_parsed = 0;
+}
+
+/* Hands on what a block has given, in the order of its records. */
+static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
+{
+	const struct record *records = b->records.items;
+	size_t n = b->records.n;
+
+	if (!b->in_order) {
+		for (size_t i = 0; i < n; i++)
+			if (record_seen(p, l, &records[i]) && (b->candidates[i / 64] >> (i % 64) & 1))
+				record_take(p, l, b, i);
+		return;
+	}
+	/* From one candidate to the next; the newest stamp in front of each is its own. The first of a lane is that of its first record, though. */
+	record_seen(p, l, &records[0]);
 	if (p->direct && !p->o.trace && !decoder_wants_all(l->decoder))
-		p->direct_ns = watermark_after(p, l, records->items[records->n - 1].time_ns);
-	for (size_t w = 0; w < (records->n + 63) / 64; w++)
-		for (uint64_t bits = p->candidates[w]; bits; bits &= bits - 1) {
-			size_t i = w * 64 + (unsigned)__builtin_ctzll(bits);
-			record_seen(p, l, &records->items[i]);
-			record_take(p, l, i);
-		}
-	record_seen(p, l, &records->items[records->n - 1]);
+		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
+	for (size_t i = 0; i < b->n_events; i++) {
+		const struct batch_event *e = &b->events[i];
+		record_seen(p, l, &records[e->record]);
+		event_take(p, l, &e->event, b->matched + e->first, e->n);
+	}
+	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
+		record_seen(p, l, &records[i]);
+		record_take(p, l, b, i);
+	}
+	record_seen(p, l, &records[n - 1]);
 	p->direct_ns = TIME_NONE;
 }
 
 /* Frames, matches and parses what is complete. final: nothing follows what is in the block. */
 static void lane_process(struct pipeline *p, struct lane *l, bool final)
 {
+	struct batch *b = &p->batch;
+
+	lane_settle(p, l);
 	if (!l->has_source || (l->block.len == 0 && !final))
 		return;
 	buffer_reserve(&l->block, PADDING);
 	memset(l->block.data + l->block.len, 0, PADDING);
-	uint64_t lines_before = decoder_stats(l->decoder)->lines;
-	size_t used = decoder_frame(l->decoder, buffer_span(&l->block), final, &p->records);
-	uint64_t lines = decoder_stats(l->decoder)->lines - lines_before;
-
-	size_t words = (p->records.n + 63) / 64;
-	if (words > p->cap_candidates) {
-		p->cap_candidates = words * 2;
-		p->candidates = xrealloc(p->candidates, p->cap_candidates * sizeof *p->candidates);
-	}
-	if (p->records.n)
-		matcher_scan(l->matcher, buffer_span(&l->block), &p->records, p->candidates);
-	if (in_order(p, &p->records)) {
-		/* The first stamp of a lane is of its first record, candidate or not. */
-		record_seen(p, l, &p->records.items[0]);
-		if (l->parse_all)
-			memset(p->candidates, 0xff, p->records.n / 64 * sizeof *p->candidates);
-		if (l->parse_all && p->records.n % 64)
-			p->candidates[words - 1] = (UINT64_C(1) << p->records.n % 64) - 1;
-		take_in_order(p, l);
-	} else {
-		for (size_t i = 0; i < p->records.n; i++)
-			if (record_seen(p, l, &p->records.items[i]) && (l->parse_all || (p->candidates[i / 64] >> (i % 64) & 1)))
-				record_take(p, l, i);
-	}
-	lane_consume(l, used, lines);
+	batch_begin(b, l, buffer_span(&l->block));
+	batch_scan(p, l, b, final);
+	batch_take(p, l, b);
+	lane_move_on(l, b->used, b->lines);
+	buffer_consume(&l->block, b->used);
 }
+
+/* ---- by a worker ---- */
+
+/*
+ * In a replay the looking is done by a worker, while what the block before gave is handed on:
+ *
+ *	main     read 3 │ hand on 2 │ read 4 │ hand on 3 │
+ *	worker     look at 2 │     look at 3     │     look at 4
+ *
+ * So the lane's newest stamp is one block behind what was fed. Whoever asks for more than that (the end of a file, of the lane, of the run)
+ * settles the lane first. What comes out is the same: it depends on the bytes alone.
+ */
+static void batch_look(void *context)
+{
+	struct batch *b = context;
+	const struct pipeline *p = b->pipeline;
+
+	batch_scan(p, b->lane, b, false);
+	arena_reset(&b->arena);
+	if (!b->in_order)
+		return;
+	for (size_t i = 0; (i = next_candidate(b, i)) != SIZE_MAX && b->n_events < BATCH_EVENTS_MAX; b->n_parsed = ++i) {
+		if (b->n_events == b->cap_events) {
+			size_t cap = b->cap_events ? b->cap_events * 2 : 64;
+			b->events = xrealloc(b->events, cap * sizeof *b->events);
+			for (; b->cap_events < cap; b->cap_events++)
+				event_init(&b->events[b->cap_events].event, b->n_fields);
+		}
+		if (b->cap_matched - b->n_matched < p->o.rules->n_rules) {
+			b->cap_matched = b->cap_matched * 2 + p->o.rules->n_rules;
+			b->matched = xrealloc(b->matched, b->cap_matched * sizeof *b->matched);
+		}
+		struct batch_event *e = &b->events[b->n_events];
+		/* One arena for all of them. */
+		event_reset(&e->event);
+		e->event.arena = b->arena;
+		bool taken = record_parse(p, b->lane, b, i, TIME_NONE, &e->event, b->matched + b->n_matched, &e->n);
+		b->arena = e->event.arena;
+		e->event.arena = (struct arena)ARENA_INIT;
+		if (!taken)
+			continue;
+		e->record = i;
+		e->first = b->n_matched;
+		b->n_matched += e->n;
+		b->n_events++;
+	}
+}
+
+static bool may_defer(const struct pipeline *p, const struct lane *l)
+{
+	return p->workers && p->direct && l->has_source && !l->ended && !p->o.look && !p->o.trace && !decoder_wants_all(l->decoder);
+}
+
+/* Waits for the lane's batch, and puts the rest of its block in front of what follows. The batch is still to be handed on. */
+static struct batch *batch_fetch(struct pipeline *p, struct lane *l)
+{
+	struct batch *b = l->batch;
+	size_t rest;
+
+	workers_wait(p->workers, &b->job);
+	l->batch = NULL;
+	rest = b->block.len - b->used;
+	buffer_reserve(&l->block, rest + PADDING);
+	memmove(l->block.data + rest, l->block.data, l->block.len);
+	memcpy(l->block.data, b->block.ptr + b->used, rest);
+	l->block.len += rest;
+	lane_move_on(l, b->used, b->lines);
+	return b;
+}
+
+static void batch_done(struct pipeline *p, struct lane *l, struct batch *b)
+{
+	batch_take(p, l, b);
+	l->spare = b;
+}
+
+static void lane_settle(struct pipeline *p, struct lane *l)
+{
+	if (l->batch)
+		batch_done(p, l, batch_fetch(p, l));
+}
+
+static void settle_all(struct pipeline *p)
+{
+	for (size_t i = 0; i < p->n_lanes; i++)
+		lane_settle(p, p->lanes[i]);
+}
+
+/* Gives what the lane's block holds to a worker, and hands on the batch before. */
+static void lane_defer(struct pipeline *p, struct lane *l)
+{
+	struct batch *before = l->batch ? batch_fetch(p, l) : NULL, *b = l->spare;
+	struct buffer own;
+
+	/* What was not parsed needs the lane's decoder and matcher: the next block has to wait for it. */
+	if (before && (!before->in_order || next_candidate(before, before->n_parsed) != SIZE_MAX)) {
+		batch_done(p, l, before);
+		b = before;
+		before = NULL;
+	}
+	if (!b)
+		b = xcalloc(1, sizeof *b);
+	l->spare = NULL;
+	own = b->own;
+	b->own = l->block;
+	l->block = own;
+	buffer_clear(&l->block);
+	buffer_reserve(&b->own, PADDING);
+	memset(b->own.data + b->own.len, 0, PADDING);
+	batch_begin(b, l, buffer_span(&b->own));
+	b->pipeline = p;
+	b->lane = l;
+	b->n_fields = p->event.n_fields;
+	b->job = (struct job){ .run = batch_look, .context = b };
+	l->batch = b;
+	workers_start(p->workers, &b->job);
+	if (before)
+		batch_done(p, l, before);
+}
+
+/* ---- feeding ---- */
 
 char *lane_room(struct lane *l, size_t n)
 {
@@ -559,7 +799,10 @@ void lane_fed(struct pipeline *p, struct lane *l, size_t n)
 		l->at_end = false;
 		l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
 	}
-	lane_process(p, l, false);
+	if (!may_defer(p, l))
+		lane_process(p, l, false);
+	else if (n)
+		lane_defer(p, l);
 }
 
 void lane_feed(struct pipeline *p, struct lane *l, struct span bytes)
@@ -667,6 +910,8 @@ static void let_go(struct pipeline *p, int64_t before_ns)
 
 void pipeline_set_direct(struct pipeline *p, bool direct)
 {
+	if (!direct)
+		settle_all(p);
 	p->direct = direct;
 }
 
@@ -730,6 +975,7 @@ void pipeline_finish(struct pipeline *p)
 {
 	int64_t end = TIME_NONE;
 
+	settle_all(p);
 	let_go(p, INT64_MAX);
 	for (size_t i = 0; i < p->n_lanes; i++)
 		if (p->lanes[i]->newest_ns > end)

@@ -52,6 +52,7 @@ struct pipeline_options {
 	int64_t now_ns;             /* the clock; pipeline_set_clock() moves it */
 	size_t record_limit;
 	uint32_t max_keys;
+	unsigned threads;           /* at most, the caller's included; 0 is 1. What comes out is the same */
 	/* `tocsin fields`: events go here, and nowhere else. May be NULL. */
 	void (*look)(void *context, const struct event *e, enum parse_result r);
 	void *look_context;

@@ -571,6 +571,7 @@ static void read_once(struct run *r)
 		report_progress(r);
 		signals_take(r);
 	}
+	pipeline_set_direct(p, false);
 	if (pipeline_closed(p))
 		return;
 	if (r->o.kind == RUN_REPLAY)

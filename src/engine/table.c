@@ -259,7 +259,9 @@ void table_release(struct engine *en)
 
 bool key_build(struct engine *en, const field_id *fields, uint32_t n, const struct occurrence *o)
 {
-	buffer_clear(&en->key);
+	struct buffer *key = &en->key;
+
+	buffer_clear(key);
 	for (uint32_t i = 0; i < n; i++) {
 		struct span v = occurrence_field(o, fields[i]);
 		if (v.len == 0)
@@ -267,8 +269,11 @@ bool key_build(struct engine *en, const field_id *fields, uint32_t n, const stru
 		if (v.len > 4096)
 			v.len = 4096;
 		uint32_t len = (uint32_t)v.len;
-		buffer_append(&en->key, &len, sizeof len);
-		buffer_append_span(&en->key, v);
+		if (key->cap - key->len < sizeof len + len)
+			buffer_reserve(key, sizeof len + len);
+		memcpy(key->data + key->len, &len, sizeof len);
+		memcpy(key->data + key->len + sizeof len, v.ptr, len);
+		key->len += sizeof len + len;
 	}
 	return true;
 }

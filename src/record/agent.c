@@ -195,6 +195,8 @@ struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct are
 	a.name = moved(a.name, slot->text, text.len, text.ptr);
 	if (a.normal.len == text.len && memcmp(a.normal.ptr, text.ptr, text.len) == 0)
 		a.normal = text;
+	else
+		a.normal = arena_dup_span(arena, a.normal);
 	return a;
 }
 

@@ -27,7 +27,7 @@ struct agent_memo {
 		char text[AGENT_MEMO_LEN], normal[AGENT_MEMO_LEN];
 	} slots[AGENT_MEMO_SLOTS];
 };
-/* The same as agent_parse(). The normal form may lie in the memo until the next call. */
+/* The same as agent_parse(): nothing points into the memo. */
 struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena);
 
 /* Adds agent, agent_raw, rig, role, name to the event (empty ones are left out). */

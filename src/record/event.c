@@ -68,7 +68,7 @@ void event_add_slowly(struct event *e, field_id f, struct span text, enum value_
 	if (f >= e->n_fields)
 		event_grow_fields(e, f);
 	if (e->n_values == e->cap_values) {
-		e->cap_values = e->cap_values ? e->cap_values * 2 : 32;
+		e->cap_values = e->cap_values ? e->cap_values * 2 : 16;
 		if (e->cap_values > VALUE_LIMIT)
 			e->cap_values = VALUE_LIMIT;
 		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);
