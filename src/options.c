@@ -381,6 +381,14 @@ void options_help(struct buffer *out, enum verb v)
 					  "Manual: tocsin(1), tocsin-rules(5), tocsin-incident(5)\n");
 }
 
+/* Names of the loaded rules, for shells: the second column of the list. */
+#define RULE_NAMES "tocsin rules --all %s2>/dev/null | tr -s \" \" | cut -d \" \" -f 2"
+
+static bool names_a_rule(const struct option_row *row)
+{
+	return row->values && !strcmp(row->values, "<rule>");
+}
+
 static void complete_bash(struct buffer *out)
 {
 	buffer_append_string(out, "# bash completion for tocsin, made by `tocsin completion bash`\n"
@@ -395,6 +403,15 @@ static void complete_bash(struct buffer *out)
 			buffer_printf(out, "-%c|", table[i].id);
 		buffer_printf(out, "--%s) mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return ;;\n", table[i].name, table[i].values);
 	}
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (names_a_rule(&table[i]))
+			buffer_printf(out, "\t--%s)\n"
+					   "\t\tlocal i rules=()\n"
+					   "\t\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+					   "\t\t\tcase ${COMP_WORDS[i]} in -r|--rules) rules+=(-r \"${COMP_WORDS[i+1]}\") ;; esac\n"
+					   "\t\tdone\n"
+					   "\t\tmapfile -t COMPREPLY < <(compgen -W \"$(" RULE_NAMES ")\" -- \"$cur\"); return ;;\n",
+				      table[i].name, "\"${rules[@]}\" ");
 	buffer_append_string(out, "\tesac\n\tif [[ $cur == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W '");
 	for (size_t i = 0; i < TABLE_ROWS; i++)
 		buffer_printf(out, "%s--%s", i ? " " : "", table[i].name);
@@ -412,6 +429,8 @@ static void complete_zsh(struct buffer *out)
 		buffer_printf(out, "\t'--%s%s[%s]", table[i].name, table[i].argument ? "=" : "", table[i].help);
 		if (table[i].values && table[i].values[0] != '<')
 			buffer_printf(out, ":value:(%s)", table[i].values);
+		else if (names_a_rule(&table[i]))
+			buffer_printf(out, ":rule:{compadd $(" RULE_NAMES ")}", "");
 		else if (table[i].argument)
 			buffer_append_string(out, ":value:_files");
 		buffer_append_string(out, "' \\\n");
@@ -433,6 +452,8 @@ static void complete_fish(struct buffer *out)
 			buffer_printf(out, " -s %c", table[i].id);
 		if (table[i].values && table[i].values[0] != '<')
 			buffer_printf(out, " -x -a '%s'", table[i].values);
+		else if (names_a_rule(&table[i]))
+			buffer_printf(out, " -x -a '(" RULE_NAMES ")'", "");
 		else if (table[i].argument)
 			buffer_append_string(out, " -r");
 		buffer_printf(out, " -d '%s'\n", table[i].help);
