@@ -19,7 +19,6 @@
 #define PIECE_NS NS_PER_SECOND           /* a line without its newline is not taken for whole before it has stood for so long */
 #define FORGET_NS (24 * 3600 * NS_PER_SECOND) /* a lane that no run asked for is saved until its newest stamp is so old */
 #define SAVE_VERSION 1
-#define TIME_LIMIT (INT64_MAX - INT64_C(400) * 24 * 3600 * NS_PER_SECOND) /* of saved times: they can be added and subtracted freely */
 
 /* Where a byte was read, for people. */
 struct place {
@@ -87,6 +86,7 @@ struct lane {
 	/* At its end: how the block's rest stands. */
 	enum decoder_rest rest;
 	int64_t rest_ns;         /* its time; TIME_NONE: none */
+	int64_t open_ns;         /* of the record in front of the rest's last line; TIME_NONE: none */
 	int64_t rest_read_ns;    /* REST_PIECE: the horizon of the round that read it, and of the first one */
 	int64_t rest_seen_ns;    /*   after it that found it the same; TIME_NONE: none yet */
 	int64_t due_ns;          /* the horizon that will find it complete; INT64_MAX: there is none */
@@ -108,6 +108,7 @@ struct pipeline {
 	struct engine *engine;
 	struct order order;
 	int64_t watermark_ns;
+	int64_t hold_ns;         /* what rests of lanes keep the horizon from passing; INT64_MAX: nothing */
 	bool direct;             /* pipeline_set_direct() */
 	int64_t direct_ns;       /* while a block in order is looked at: what stands before it is handed on at once; else TIME_NONE */
 	struct workers *workers; /* NULL: none */
@@ -176,6 +177,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->n_outputs = n_outputs;
 	p->diags = diags;
 	p->watermark_ns = p->direct_ns = TIME_NONE;
+	p->hold_ns = INT64_MAX;
 	build(p, o->rules);
 	if (o->threads > 1)
 		p->workers = workers_new(o->threads - 1);
@@ -825,6 +827,14 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Never past the end of time: deadlines may be anywhere. */
+static int64_t later(int64_t a, int64_t span_ns)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, span_ns, &sum) ? INT64_MAX : sum;
+}
+
 /* Looks at what is left of a lane that is at its end. */
 static void rest_look(struct pipeline *p, struct lane *l)
 {
@@ -833,7 +843,7 @@ static void rest_look(struct pipeline *p, struct lane *l)
 	if (!l->has_source || l->ended || l->block.len == 0)
 		return;
 	lane_process(p, l, false);
-	l->rest = decoder_rest(l->decoder, buffer_span(&l->block), &l->rest_ns);
+	l->rest = decoder_rest(l->decoder, buffer_span(&l->block), &l->rest_ns, &l->open_ns);
 }
 
 /*
@@ -863,20 +873,25 @@ static int64_t rest_due(const struct pipeline *p, struct lane *l, int64_t horizo
 	return INT64_MAX;
 }
 
-/* Takes the rest when it is complete. What may yet become an event in front of the horizon keeps the lane from being at its end: false. */
-static bool rest_settle(struct pipeline *p, struct lane *l, int64_t horizon_ns, bool all_read)
+/*
+ * Takes the rest when it is complete. Returns up to where the horizon may go for this lane: behind a whole record that may go on nothing can stand in
+ * front of it; a line without its newline may turn out to be of the record before it, or to have its stamp.
+ */
+static int64_t rest_settle(struct pipeline *p, struct lane *l, int64_t horizon_ns, bool all_read)
 {
 	if (l->rest == REST_NOTHING)
-		return true;
+		return INT64_MAX;
 	l->due_ns = rest_due(p, l, horizon_ns, all_read);
-	/* Without its own stamp it has the one before it; in a log that has none yet nothing can be that old. */
-	if (l->due_ns > horizon_ns)
-		return l->rest == REST_RECORD || l->newest_ns == TIME_NONE;
-	lane_process(p, l, true);
-	l->rest = REST_NOTHING;
-	l->due_ns = INT64_MAX;
-	l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
-	return true;
+	if (l->due_ns <= horizon_ns) {
+		lane_process(p, l, true);
+		l->rest = REST_NOTHING;
+		l->due_ns = INT64_MAX;
+		l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
+		return INT64_MAX;
+	}
+	if (l->rest == REST_RECORD || (l->newest_ns == TIME_NONE && l->open_ns == TIME_NONE))
+		return INT64_MAX;
+	return l->open_ns != TIME_NONE && l->open_ns + p->o.lateness_ns > l->newest_ns ? l->open_ns + p->o.lateness_ns : l->newest_ns;
 }
 
 /*
@@ -926,14 +941,14 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns)
 		if (p->lanes[i]->at_end)
 			rest_look(p, p->lanes[i]);
 	bool all_read;
-	int64_t limit = horizon(p, now_ns, &all_read), bound = limit;
+	int64_t limit = horizon(p, now_ns, &all_read), bound;
 	if (limit == TIME_NONE || limit == INT64_MAX)
 		goto done;
-	for (size_t i = 0; i < p->n_lanes; i++) {
-		struct lane *l = p->lanes[i];
-		if (l->at_end && !rest_settle(p, l, limit, all_read))
-			bound = least(bound, l->newest_ns);
-	}
+	p->hold_ns = INT64_MAX;
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (p->lanes[i]->at_end)
+			p->hold_ns = least(p->hold_ns, rest_settle(p, p->lanes[i], limit, all_read));
+	bound = least(limit, p->hold_ns);
 	if (bound != TIME_NONE && bound - p->o.lateness_ns > p->watermark_ns)
 		p->watermark_ns = bound - p->o.lateness_ns;
 	if (p->watermark_ns == TIME_NONE)
@@ -950,19 +965,15 @@ done:
 int64_t pipeline_next_due(const struct pipeline *p)
 {
 	int64_t due = INT64_MAX, deadline = engine_next_deadline(p->engine);
-	bool waits = false; /* for the rest of a lane, which holds back the watermark */
 
-	for (size_t i = 0; i < p->n_lanes; i++) {
-		const struct lane *l = p->lanes[i];
-		if (!l->at_end)
-			continue;
-		due = least(due, l->due_ns);
-		waits |= l->rest == REST_LINE || l->rest == REST_PIECE;
-	}
-	if (!waits && p->order.n)
-		due = least(due, order_first(&p->order) + p->o.lateness_ns + 1);
-	if (!waits && deadline != TIME_NONE)
-		due = least(due, deadline + p->o.lateness_ns + 1);
+	/* What stands behind the hold waits for a rest to be complete, not for the clock. */
+	if (p->order.n && later(order_first(&p->order), p->o.lateness_ns) < p->hold_ns)
+		due = later(order_first(&p->order), p->o.lateness_ns + 1);
+	if (deadline != TIME_NONE && later(deadline, p->o.lateness_ns) < p->hold_ns)
+		due = least(due, later(deadline, p->o.lateness_ns + 1));
+	for (size_t i = 0; i < p->n_lanes; i++)
+		if (p->lanes[i]->at_end)
+			due = least(due, p->lanes[i]->due_ns);
 	return due == INT64_MAX ? TIME_NONE : due;
 }
 
@@ -1016,7 +1027,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	codec_put_span(out, span_from_string(l->has_source ? l->source.name : ""));
 	codec_put_i64(out, l->newest_ns);
 	codec_put_u64(out, l->sequence);
-	codec_put_i64(out, l->mtime_ns);
+	codec_put_i64(out, l->mtime_ns > TIME_MOST ? TIME_NONE : l->mtime_ns);
 	place_save(&l->place, out);
 	codec_put_span(out, buffer_span(&l->block));
 	codec_put_i64(out, l->rest_read_ns);
@@ -1066,7 +1077,7 @@ static int64_t get_time(struct codec_reader *in)
 {
 	int64_t t = codec_get_i64(in);
 
-	if (t != TIME_NONE && (t < -TIME_LIMIT || t > TIME_LIMIT))
+	if (t != TIME_NONE && (t < TIME_LEAST || t > TIME_MOST))
 		in->bad = true;
 	return t;
 }

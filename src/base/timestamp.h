@@ -12,6 +12,10 @@
 #define TIME_NONE INT64_MIN
 #define NS_PER_SECOND INT64_C(1000000000)
 
+/* Times of all stamps and clocks lie in between, and spans of a hundred days can be added and subtracted freely. */
+#define TIME_LEAST (INT64_MIN + INT64_C(100) * 24 * 3600 * NS_PER_SECOND)
+#define TIME_MOST (INT64_MAX - INT64_C(400) * 24 * 3600 * NS_PER_SECOND)
+
 struct zone;
 
 /* A civil time as written, before a zone is applied. */

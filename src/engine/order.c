@@ -337,6 +337,11 @@ static int by_index(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static bool is_time(int64_t t)
+{
+	return t == TIME_NONE || (t >= TIME_LEAST && t <= TIME_MOST);
+}
+
 static void held_load(struct order *o, struct codec_reader *in, struct order_tables *t, const struct order_stream *streams, size_t n_streams)
 {
 	struct held_event head = { .order_ns = codec_get_i64(in) };
@@ -362,7 +367,7 @@ static void held_load(struct order *o, struct codec_reader *in, struct order_tab
 	uint64_t raw_len = codec_get_u64(in);
 	size_t n_values = codec_get_count(in);
 	if (in->bad || kind > EVENT_SNAPSHOT_END || complete > 1 || file == 0 || stream > UINT32_MAX || generation > UINT32_MAX ||
-	    bytes.len > UINT32_MAX || raw_len > bytes.len || n_values > UINT16_MAX) {
+	    !is_time(head.order_ns) || !is_time(head.time_ns) || !is_time(head.snapshot_ns) || bytes.len > UINT32_MAX || raw_len > bytes.len || n_values > UINT16_MAX) {
 		in->bad = true;
 		return;
 	}

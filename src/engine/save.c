@@ -59,6 +59,16 @@ static int64_t get_time(struct codec_reader *in, int64_t base_ns)
 	return (int64_t)((uint64_t)codec_get_i64(in) + (uint64_t)base_ns);
 }
 
+/* A time that was: it can be reckoned with. Deadlines may be anywhere. */
+static int64_t get_past(struct codec_reader *in, int64_t base_ns)
+{
+	int64_t t = get_time(in, base_ns);
+
+	if (t != TIME_NONE && (t < TIME_LEAST || t > TIME_MOST))
+		in->bad = true;
+	return t;
+}
+
 /* ---- saving ---- */
 
 struct saver {
@@ -389,7 +399,7 @@ static void get_window(struct loader *l, struct cell *c, struct codec_reader *in
 		uint64_t flags = codec_get_u64(in);
 		if (flags > ENTRY_FLAGS)
 			in->bad = true;
-		e->time_ns = before = get_time(in, before);
+		e->time_ns = before = get_past(in, before);
 		e->number = flags & ENTRY_NUMBER ? codec_get_double(in) : 0;
 		e->kept = flags & ENTRY_KEPT ? get_kept(l, in) : NULL;
 		e->value = flags & ENTRY_VALUE ? get_string(l, in) : 0;
@@ -415,12 +425,12 @@ static void get_incident(struct loader *l, struct cell *c, struct codec_reader *
 	struct span id = codec_get_span(in);
 
 	i->id = xmemdup(id.ptr, id.len);
-	i->opened_ns = get_time(in, l->now_ns);
+	i->opened_ns = get_past(in, l->now_ns);
 	i->count = codec_get_u64(in);
 	i->resolve_ns = get_time(in, l->now_ns);
-	i->first_ns = get_time(in, l->now_ns);
-	i->last_ns = get_time(in, l->now_ns);
-	i->emitted_ns = get_time(in, l->now_ns);
+	i->first_ns = get_past(in, l->now_ns);
+	i->last_ns = get_past(in, l->now_ns);
+	i->emitted_ns = get_past(in, l->now_ns);
 	i->value = codec_get_double(in);
 	size_t n = codec_get_count(in);
 	if (n > EVIDENCE_LIMIT)
@@ -484,7 +494,7 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 		c->expires_ns = get_time(in, l->now_ns);
 	if (flags & CELL_PENDING) {
 		c->pending_ns = get_time(in, l->now_ns);
-		c->trigger_ns = get_time(in, l->now_ns);
+		c->trigger_ns = get_past(in, l->now_ns);
 		c->trigger = get_kept(l, in);
 		if (!c->trigger || c->pending_ns == TIME_NONE)
 			in->bad = true;
@@ -494,15 +504,18 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 	if (flags & CELL_WINDOW)
 		get_window(l, c, in);
 	for (uint32_t i = 0; (flags & CELL_SLOTS) && i < n_slots; i++) {
-		c->slots[i].time_ns = get_time(in, l->now_ns);
-		c->slots[i].start_ns = get_time(in, l->now_ns);
+		c->slots[i].time_ns = get_past(in, l->now_ns);
+		c->slots[i].start_ns = get_past(in, l->now_ns);
 		c->slots[i].kept = get_kept(l, in);
 	}
 	if (flags & CELL_HELD) {
-		c->held.last_ns = get_time(in, l->now_ns);
+		c->held.last_ns = get_past(in, l->now_ns);
 		c->held.accrued_ns = codec_get_i64(in);
-		c->held.snapshot_ns = get_time(in, l->now_ns);
-		c->held.stream = (uint32_t)codec_get_u64(in);
+		c->held.snapshot_ns = get_past(in, l->now_ns);
+		uint64_t stream = codec_get_u64(in);
+		c->held.stream = (uint32_t)stream;
+		if (c->held.accrued_ns < 0 || c->held.accrued_ns > TIME_MOST || stream > UINT32_MAX)
+			in->bad = true;
 	}
 	if (in->ptr != in->end)
 		in->bad = true;
@@ -543,7 +556,7 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 	uint64_t raw_hash = codec_get_u64(in);
 	size_t source = get_place(in, l->n_names), file = get_place(in, l->n_names);
 	struct evidence e = { .line = codec_get_u64(in) };
-	e.time_ns = get_time(in, l->now_ns);
+	e.time_ns = get_past(in, l->now_ns);
 	e.text = codec_get_span(in);
 	size_t n = codec_get_count(in), n_bytes = e.text.len, n_known = 0;
 	struct codec_reader again = *in;
@@ -646,7 +659,7 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 
 	if (codec_get_u64(in) != SAVE_VERSION)
 		in->bad = true;
-	l.now_ns = codec_get_i64(in);
+	en->now_ns = l.now_ns = get_past(in, 0);
 	uint64_t next_seq = codec_get_u64(in), next_step = codec_get_u64(in);
 	get_tables(&l, in);
 	uint32_t n_tops = l.n_tops;
@@ -672,7 +685,6 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 			in->bad |= cell.bad;
 		}
 	}
-	en->now_ns = l.now_ns;
 	en->next_seq = next_seq;
 	en->next_step = next_step;
 	for (size_t i = 0; i < l.n_kept; i++)

@@ -619,12 +619,12 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
  * A stamp with nothing behind it may have been cut (2026-02-17T08:44:02, and its zone follows), so it is asked for again
  * without the last byte. To be asked twice about a line does the formats no harm.
  */
-enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns)
+enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns, int64_t *ret_open_ns)
 {
 	struct frame *f = &d->frame;
 	int64_t again_ns = TIME_NONE;
 
-	*ret_ns = f->open ? f->time_ns : TIME_NONE;
+	*ret_ns = *ret_open_ns = f->open ? f->time_ns : TIME_NONE;
 	if (rest.len < f->scanned || f->scanned == 0) /* not looked at yet */
 		return rest.len ? REST_PIECE : REST_NOTHING;
 	if (f->line_start == rest.len)

@@ -90,8 +90,11 @@ enum decoder_rest {
 	REST_LINE,    /* a line without its newline that carries a stamp: *ret_ns */
 	REST_PIECE,   /* a line without its newline; what it is cannot be said */
 };
-/* What is left of the block after decoder_frame(): its rest is given again, and looked at. */
-enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns);
+/*
+ * What is left of the block after decoder_frame(): its rest is given again, and looked at. *ret_ns: TIME_NONE where nothing is known.
+ * *ret_open_ns: the time of the record in front of the line, which is not given yet either; TIME_NONE: there is none.
+ */
+enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns, int64_t *ret_open_ns);
 
 /* The newest time of the records given so far; TIME_NONE before the first. */
 int64_t decoder_newest(const struct decoder *d);
