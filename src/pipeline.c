@@ -92,6 +92,7 @@ struct lane {
 	int64_t due_ns;          /* the horizon that will find it complete; INT64_MAX: there is none */
 
 	int64_t first_ns, newest_ns;
+	int64_t observed_ns;     /* the least stamp: from then on it is known what happened; INT64_MAX: none yet */
 	uint64_t sequence;
 	uint64_t files, late, future;
 	uint32_t number;
@@ -270,7 +271,7 @@ static struct lane *lane_new(struct pipeline *p, const char *name)
 	l->name = lasting(p, name);
 	l->next_start = SIZE_MAX;
 	l->first_ns = l->newest_ns = l->mtime_ns = l->arrival_ns = l->rest_ns = l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
-	l->due_ns = INT64_MAX;
+	l->due_ns = l->observed_ns = INT64_MAX;
 	l->place.file = l->next_place.file = l->name;
 	l->place.line = 1;
 	l->number = p->next_number++;
@@ -283,6 +284,7 @@ static struct lane *lane_new(struct pipeline *p, const char *name)
 static void lane_present(struct pipeline *p, struct lane *l)
 {
 	engine_source_present(p->engine, &l->source);
+	engine_source_observed(p->engine, &l->source, l->observed_ns);
 	l->observed = engine_observes(p->engine, &l->source);
 	l->parse_all = l->parse_all || l->observed;
 }
@@ -384,6 +386,12 @@ void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s)
 {
 	lane_decode(p, l, s);
 	lane_present(p, l);
+}
+
+void lane_set_observed(struct pipeline *p, struct lane *l)
+{
+	l->observed_ns = TIME_NONE;
+	engine_source_observed(p->engine, &l->source, TIME_NONE);
 }
 
 static void lane_process(struct pipeline *p, struct lane *l, bool final);
@@ -533,10 +541,16 @@ static void lane_move_on(struct lane *l, size_t used, uint64_t lines)
 	}
 }
 
+/* Reading takes its time, and the machine may have slept meanwhile: nothing is refused by a clock that was read long ago. */
+static bool from_the_future(const struct pipeline *p, int64_t time_ns)
+{
+	return time_ns > p->o.now_ns + FUTURE_LIMIT_NS && (!p->o.clock || time_ns > p->o.clock() + FUTURE_LIMIT_NS);
+}
+
 /* Moves the lane's newest stamp on to that of a record; false when the record is not believed: it is from the future. */
 static bool record_seen(struct pipeline *p, struct lane *l, const struct record *r)
 {
-	if (r->time_ns != TIME_NONE && r->time_ns > p->o.now_ns + FUTURE_LIMIT_NS) {
+	if (r->time_ns != TIME_NONE && from_the_future(p, r->time_ns)) {
 		l->future++;
 		return false;
 	}
@@ -544,6 +558,10 @@ static bool record_seen(struct pipeline *p, struct lane *l, const struct record 
 		if (l->newest_ns == TIME_NONE)
 			l->first_ns = r->time_ns;
 		l->newest_ns = r->time_ns;
+	}
+	if (r->time_ns < l->observed_ns) {
+		l->observed_ns = r->time_ns;
+		engine_source_observed(p->engine, &l->source, r->time_ns);
 	}
 	return true;
 }
@@ -1026,6 +1044,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	codec_put_u64(out, l->number);
 	codec_put_span(out, span_from_string(l->has_source ? l->source.name : ""));
 	codec_put_i64(out, l->newest_ns);
+	codec_put_i64(out, l->observed_ns);
 	codec_put_u64(out, l->sequence);
 	codec_put_i64(out, l->mtime_ns > TIME_MOST ? TIME_NONE : l->mtime_ns);
 	place_save(&l->place, out);
@@ -1123,6 +1142,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	}
 	l->at_end = true;
 	l->newest_ns = get_time(in);
+	l->observed_ns = codec_get_i64(in);
 	l->sequence = codec_get_u64(in);
 	l->mtime_ns = get_time(in);
 	place_load(p, &l->place, in);

@@ -50,6 +50,7 @@ struct pipeline_options {
 	int64_t lateness_ns;
 	int64_t since_ns, until_ns; /* TIME_NONE: no bound */
 	int64_t now_ns;             /* the clock; pipeline_set_clock() moves it */
+	int64_t (*clock)(void);     /* asked once more before a record is taken to be from the future; NULL: now_ns stands */
 	size_t record_limit;
 	uint32_t max_keys;
 	unsigned threads;           /* at most, the caller's included; 0 is 1. What comes out is the same */
@@ -82,6 +83,8 @@ const char *lane_name(const struct lane *l);
 /* NULL until it is set. Bytes may be fed before, and are kept; the caller sees to it that these are few. */
 const struct source *lane_source(const struct lane *l);
 void lane_set_source(struct pipeline *p, struct lane *l, const struct source *s);
+/* What is not in it did not happen, also in front of its first record and when there is none. Without this a lane is observed from its least stamp on. */
+void lane_set_observed(struct pipeline *p, struct lane *l);
 /* The bytes that wait for a source. */
 struct span lane_waiting(const struct lane *l);
 /*

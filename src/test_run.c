@@ -139,6 +139,7 @@ static struct lane *begin_log(struct pipeline *p, const struct test_log *log)
 		lane_continue_file(p, l, log->name, 0);
 	} else {
 		lane_set_source(p, l, log->source);
+		lane_set_observed(p, l); /* a test's log is all there is */
 		lane_begin_file(p, l, log->name, 0, log->mtime_ns, TIME_NONE);
 	}
 	lane_set_at_end(l, false);

@@ -292,7 +292,7 @@ int verb_run(const struct options *o)
 	struct diag_list diags = DIAG_LIST_INIT;
 	struct run_context run = { .o = o, .diags = &diags };
 	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
-				      .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys, .threads = thread_count(o) };
+				      .clock = wall_clock_ns, .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys, .threads = thread_count(o) };
 	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : o->checkpoint ? RUN_RESUME : RUN_REPLAY,
 				  .goes_on = o->checkpoint != NULL, .now_ns = p.now_ns,
 				  .lateness_ns = o->lateness_ns, .threads = thread_count(o), .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,

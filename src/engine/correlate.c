@@ -289,7 +289,13 @@ static void negated_remember(struct engine *en, const struct rule *r, uint32_t i
 	cell_schedule(en, c);
 }
 
-/* The log in which what is missing would stand is not read: nothing can be said. */
+/* Was there, at this time, a log in which what is missing would stand? */
+static bool observed_by(const struct engine *en, uint32_t rule, int64_t time_ns)
+{
+	return en->states[rule].observed_from_ns <= time_ns;
+}
+
+/* The log in which what is missing would stand is not read, or says nothing yet: nothing can be said. */
 static void absence_undetermined(struct engine *en, const struct rule *r, int64_t time_ns)
 {
 	struct rule_state *s = &en->states[r->index];
@@ -297,7 +303,7 @@ static void absence_undetermined(struct engine *en, const struct rule *r, int64_
 	en->stats.undetermined++;
 	if (r->alerts && en->notice && !s->told_undetermined)
 		en->notice(en->context, r, time_ns,
-			   "undetermined: what it waits for is written to a log that is not among the inputs; said once, --stats counts");
+			   "undetermined: what it waits for is written to a log that is not there, or says nothing yet; said once, --stats counts");
 	s->told_undetermined = true;
 }
 
@@ -335,7 +341,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		triggers = condition_holds(k, with);
 		if (!triggers && traced(en, r->index))
 			trace_tell_value(en, TRACE_FORBIDDEN, c, o, value, false);
-		if (triggers && !waits && !en->states[r->index].observed_present) {
+		if (triggers && !waits && !observed_by(en, r->index, o->time_ns)) {
 			if (traced(en, r->index))
 				trace_tell_value(en, TRACE_UNDETERMINED, c, o, value, true);
 			absence_undetermined(en, r, o->time_ns);
@@ -405,11 +411,11 @@ void absence_due(struct engine *en, struct cell *c)
 	struct occurrence o = { .kept = c->trigger, .time_ns = c->pending_ns, .step = en->next_step++ };
 
 	if (traced(en, c->rule))
-		trace_tell_value(en, en->states[c->rule].observed_present ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,
+		trace_tell_value(en, observed_by(en, c->rule, o.time_ns) ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,
 				 (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)), true);
 	c->pending_ns = TIME_NONE;
 	c->trigger = NULL;
-	if (!en->states[c->rule].observed_present) {
+	if (!observed_by(en, c->rule, o.time_ns)) {
 		absence_undetermined(en, r, o.time_ns);
 	} else {
 		incident_hold(en, c, &o, (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)));

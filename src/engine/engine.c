@@ -115,6 +115,7 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 		event_init(&en->incident_event, field_count(&rs->fields));
 	}
 	engine_source_present(en, &en->incident_source);
+	engine_source_observed(en, &en->incident_source, TIME_NONE);
 	return en;
 }
 
@@ -153,21 +154,24 @@ void engine_free(struct engine *en)
 
 /* ---- sources ---- */
 
-/* Is a log among the inputs in which the rule's events would stand? */
-static bool rule_observed(const struct engine *en, uint32_t rule)
+/* From when on is there a log in which the rule's events would stand? INT64_MAX: there is none. */
+static int64_t rule_observed_from(const struct engine *en, uint32_t rule)
 {
 	const struct rule *r = &en->rules->rules[rule];
+	int64_t from_ns = INT64_MAX;
 
 	if (r->kind == RULE_DETECTION) {
 		for (uint32_t i = 0; i < en->n_seen; i++)
-			if (rule_applies(r, en->seen[i].source))
-				return true;
-		return false;
+			if (rule_applies(r, en->seen[i].source) && en->seen[i].from_ns < from_ns)
+				from_ns = en->seen[i].from_ns;
+		return from_ns;
 	}
-	for (uint32_t i = 0; i < r->correlation->n_inputs; i++)
-		if (rule_observed(en, r->correlation->inputs[i].rule))
-			return true;
-	return false;
+	for (uint32_t i = 0; i < r->correlation->n_inputs; i++) {
+		int64_t input_ns = rule_observed_from(en, r->correlation->inputs[i].rule);
+		if (input_ns < from_ns)
+			from_ns = input_ns;
+	}
+	return from_ns;
 }
 
 void engine_source_present(struct engine *en, const struct source *s)
@@ -180,7 +184,7 @@ void engine_source_present(struct engine *en, const struct source *s)
 			return;
 	ARRAY_GROW(en->seen, en->n_seen, en->cap_seen);
 	struct seen_source *seen = &en->seen[en->n_seen++];
-	*seen = (struct seen_source){ .source = s };
+	*seen = (struct seen_source){ .source = s, .from_ns = INT64_MAX };
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		const struct correlation *k = rs->rules[i].correlation;
 		if (!k || (k->type != CORRELATION_SUSTAINED && k->type != CORRELATION_CONCURRENT))
@@ -198,15 +202,29 @@ void engine_source_present(struct engine *en, const struct source *s)
 			seen->concurrent[seen->n_concurrent++] = i;
 		}
 	}
+}
+
+void engine_source_observed(struct engine *en, const struct source *s, int64_t from_ns)
+{
+	const struct ruleset *rs = en->rules;
+	uint32_t n = 0;
+
+	while (en->seen[n].source != s)
+		n++;
+	if (from_ns >= en->seen[n].from_ns)
+		return;
+	en->seen[n].from_ns = from_ns;
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		const struct correlation *k = rs->rules[i].correlation;
 		if (!k || !k->has_negation)
 			continue;
-		bool all = true;
-		for (uint32_t j = 0; j < k->n_inputs; j++)
-			if (k->inputs[j].negated)
-				all &= rule_observed(en, k->inputs[j].rule);
-		en->states[i].observed_present = all;
+		int64_t last_ns = TIME_NONE;
+		for (uint32_t j = 0; j < k->n_inputs; j++) {
+			int64_t input_ns = k->inputs[j].negated ? rule_observed_from(en, k->inputs[j].rule) : TIME_NONE;
+			if (input_ns > last_ns)
+				last_ns = input_ns;
+		}
+		en->states[i].observed_from_ns = last_ns;
 	}
 }
 

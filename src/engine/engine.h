@@ -41,8 +41,14 @@ typedef void engine_notice(void *context, const struct rule *rule, int64_t time_
 struct engine *engine_new(const struct ruleset *rs, const struct engine_options *o, engine_sink *sink, engine_notice *notice, void *context);
 void engine_free(struct engine *en);
 
-/* Tells which sources are among the inputs (by name): an absence is judged only when its source is there. */
+/* Tells which sources are among the inputs. s is borrowed; one log each. */
 void engine_source_present(struct engine *en, const struct source *s);
+/*
+ * One that is present has said something: it is observed from from_ns on (TIME_NONE: from ever), or from the time that it was told before, if that is
+ * earlier. An absence is judged only where what it waits for was observed by then: a log that is not there, or empty, or younger than
+ * the deadline tells nothing. So it does not matter whether a log that appears late was an empty file before.
+ */
+void engine_source_observed(struct engine *en, const struct source *s, int64_t from_ns);
 
 /*
  * order_ns: the event's place in the order, ≥ that of every event before. matched: rule indexes, ascending (may be none: sustained and

@@ -550,7 +550,7 @@ void near_step(struct near *n, const struct trace_step *s)
 		break;
 	case TRACE_UNDETERMINED:
 		peak_clear(peak_of(n, s));
-		buffer_append_string(&b, "undetermined: the log in which it looks for what is missing is not among the inputs");
+		buffer_append_string(&b, "undetermined: the log in which it looks for what is missing is not there, or says nothing yet");
 		record_now(n, s, 0, INT64_MAX, &b);
 		break;
 	case TRACE_ABSENT:

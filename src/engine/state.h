@@ -114,7 +114,7 @@ struct rule_state {
 	uint32_t n_parents;
 	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
 	bool told_undetermined;     /* once is enough */
-	bool observed_present;      /* a source of every negated input is among the inputs */
+	int64_t observed_from_ns;   /* every negated input has a source that is observed from then on; INT64_MAX: not all have */
 };
 
 struct heap_item {
@@ -125,6 +125,7 @@ struct heap_item {
 /* A source that is read, and the rules that look at all its events or at its snapshots. */
 struct seen_source {
 	const struct source *source;
+	int64_t from_ns; /* observed from then on; INT64_MAX: not yet */
 	uint32_t *sustained, *concurrent;
 	uint32_t n_sustained, n_concurrent;
 };

@@ -22,7 +22,7 @@ enum trace_kind {
 	TRACE_MET,          /* absence: what it waited for came, before cell.pending_ns */
 	TRACE_FORBIDDEN,    /* absence: what must not come before had come */
 	TRACE_ABSENT,       /* absence: the deadline has passed and nothing came: it fires */
-	TRACE_UNDETERMINED, /* absence: the log that it waits for is not among the inputs */
+	TRACE_UNDETERMINED, /* absence: the log that it waits for is not there, or says nothing yet */
 	TRACE_GAP,          /* sustained: observations too far apart, gap_ns: the time between does not count */
 	TRACE_RESET,        /* sustained, concurrent: it does not hold any more; no event: missing from a complete snapshot */
 	TRACE_OPENED, TRACE_UPDATED, TRACE_RESOLVED,

@@ -118,6 +118,8 @@ static void engine_start(struct run *r)
 	}
 	engine_source_present(r->engine, &town);
 	engine_source_present(r->engine, &ps);
+	engine_source_observed(r->engine, &town, TIME_NONE);
+	engine_source_observed(r->engine, &ps, TIME_NONE);
 }
 
 static void save_and_load(struct run *r)
