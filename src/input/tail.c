@@ -643,6 +643,17 @@ static size_t first_since(const struct tail *t, const struct stream *l)
 	return i;
 }
 
+/*
+ * The present file stands at index `present`, and nothing of it has been read. It was empty then, so its content does not say whether it is still the
+ * same: what was written to it may have been copied away and cut off. Then the copy was written to after it. Returns where to begin.
+ */
+static size_t first_unread(const struct tail *t, const struct stream *l, size_t present)
+{
+	size_t first = first_since(t, l);
+
+	return first < present ? first : present;
+}
+
 /* The live file among them, or n_files. */
 static size_t live_index(const struct tail *t, const struct stream *l)
 {
@@ -696,10 +707,26 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 	return begin_from(t, l, next, ret_again, diags);
 }
 
-/* The first file of all: what the command named, or what has come since. */
+/*
+ * The first file of all has come since. Of a town's log there was no generation before, so those that are beside it now have come since, too: it was
+ * rotated before it was looked at.
+ */
 static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 {
 	struct candidate c;
+
+	for (int i = 0; t->stream->in_town && i < RETRIES; i++) {
+		struct stream l;
+		bool again = false;
+
+		list_generations(t, &l);
+		enum tail_step step = begin_from(t, &l, 0, &again, diags);
+		stream_release_files(&l);
+		if (step != TAIL_AT_END)
+			return step;
+		if (!again)
+			break;
+	}
 	int error = candidate_open(&c, t->live_path);
 
 	if (!error)
@@ -783,6 +810,9 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 		if (present < l.n_files && drained) {
 			step = begin_from(t, &l, present + 1, &again, diags);
 			done = true;
+		} else if (present < l.n_files && t->offset == 0 && first_unread(t, &l, present) < present) {
+			step = begin_from(t, &l, first_unread(t, &l, present), &again, diags);
+			done = true;
 		} else if (present < l.n_files) {
 			int error = 0;
 			enum found f = candidate_find(t, l.files[present].path, false, &c, &error);
@@ -826,6 +856,20 @@ static bool verify(const struct tail *t)
 	return same;
 }
 
+/* Nothing of the present file had been read when it changed: see first_unread(). */
+static bool was_copied(const struct tail *t)
+{
+	struct stream l;
+
+	if (t->seen.st_size < 0)
+		return false; /* it was not seen empty */
+	list_generations(t, &l);
+	size_t present = index_of_present(t, &l);
+	bool result = first_unread(t, &l, present) < present;
+	stream_release_files(&l);
+	return result;
+}
+
 /* The present file was truncated, or written over: as if it had been closed, and is looked for. */
 static enum tail_step find_again(struct tail *t, struct diag_list *diags)
 {
@@ -859,7 +903,7 @@ static enum tail_step look(struct tail *t, struct diag_list *diags)
 	t->behind = !is_live;
 	if (now.st_size != t->seen.st_size || now.st_mtim.tv_sec != t->seen.st_mtim.tv_sec || now.st_mtim.tv_nsec != t->seen.st_mtim.tv_nsec ||
 	    now.st_ctim.tv_sec != t->seen.st_ctim.tv_sec || now.st_ctim.tv_nsec != t->seen.st_ctim.tv_nsec) {
-		if ((uint64_t)now.st_size < t->offset || !verify(t))
+		if ((uint64_t)now.st_size < t->offset || !verify(t) || (t->offset == 0 && was_copied(t)))
 			return find_again(t, diags);
 		t->seen = now;
 		t->mtime_ns = file_time_ns(&now.st_mtim);
