@@ -10,9 +10,11 @@ tocsin_SOURCES += \
 	src/main.c \
 	src/options.c src/options.h \
 	src/run.c src/run.h \
+	src/test_compare.c src/test_compare.h \
+	src/test_concern.c src/test_concern.h \
+	src/test_run.c src/test_run.h \
 	src/verb_check.c \
 	src/verb_checkpoint.c \
-	src/test_run.c src/test_run.h \
 	src/verb_diff.c \
 	src/verb_explain.c \
 	src/verb_fields.c \

@@ -7,6 +7,8 @@
  * Why something did not come is asked of the engine's own trace (near.h), in another run, and only when there is something to
  * explain. Nothing here knows what a rule means.
  */
+#include "test_compare.h"
+#include "test_concern.h"
 #include "test_run.h"
 
 #include "base/memory.h"
@@ -15,7 +17,6 @@
 #include "engine/near.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -197,388 +198,7 @@ static bool run_once(struct running *r, enum cutting cutting, uint32_t at)
 	return ok;
 }
 
-/* ---- does a change satisfy an expectation? ---- */
-
-static bool text_holds(const struct test_text *t, struct span text)
-{
-	switch (t->how) {
-	case MATCH_EQUAL:
-		return span_equal(text, t->text);
-	case MATCH_CONTAINS:
-		return t->text.len == 0 || memmem(text.ptr, text.len, t->text.ptr, t->text.len);
-	case MATCH_STARTSWITH:
-		return span_starts_with(text, t->text);
-	case MATCH_ENDSWITH:
-		return span_ends_with(text, t->text);
-	}
-	return false;
-}
-
-static const struct named_value *value_named(const struct named_value *v, size_t n, struct span name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (span_equal(v[i].name, name))
-			return &v[i];
-	return NULL;
-}
-
-static bool values_hold(const struct test_text *texts, uint32_t n, const struct named_value *values, size_t n_values)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		const struct named_value *v = value_named(values, n_values, texts[i].name);
-		if (!v || !text_holds(&texts[i], v->value))
-			return false;
-	}
-	return true;
-}
-
-static uint64_t top_count(const struct field_table *fields, const struct change *c, struct span field, struct span value)
-{
-	for (size_t i = 0; i < c->n_top; i++) {
-		if (!span_equal(field_name(fields, c->top[i].field), field))
-			continue;
-		for (size_t j = 0; j < c->top[i].n_values; j++)
-			if (span_equal(c->top[i].values[j].value, value))
-				return c->top[i].values[j].count;
-	}
-	return 0;
-}
-
-/* {{id}} in an expected word stands for the incident's id, which nobody can foretell. */
-static bool word_holds(struct span expected, struct span got, const char *id)
-{
-	struct span name = SPAN("{{id}}");
-	size_t id_len = strlen(id);
-
-	for (;;) {
-		const char *at = memmem(expected.ptr, expected.len, name.ptr, name.len);
-		if (!at)
-			return span_equal(expected, got);
-		size_t before = (size_t)(at - expected.ptr);
-		if (got.len < before + id_len || memcmp(got.ptr, expected.ptr, before) != 0 || memcmp(got.ptr + before, id, id_len) != 0)
-			return false;
-		expected = span_from(expected, before + name.len);
-		got = span_from(got, before + id_len);
-	}
-}
-
-static bool commands_hold(const struct test_expectation *e, const struct change *c)
-{
-	if (e->n_commands != c->n_commands)
-		return false;
-	for (uint32_t i = 0; i < e->n_commands; i++) {
-		const struct span *a = e->commands[i], *b = c->commands[i];
-		for (; a->ptr && b->ptr; a++, b++)
-			if (!word_holds(*a, *b, c->id))
-				return false;
-		if (a->ptr || b->ptr)
-			return false;
-	}
-	return true;
-}
-
-/* The parts of a change that an expectation may name, in the order in which they are told. */
-enum part { PART_AT, PART_LEVEL, PART_KEY, PART_VALUE, PART_COUNT, PART_OPENED, PART_FIRST, PART_LAST, PART_SUMMARY, PART_TOP, PART_FIELDS, PART_COMMANDS, PART_END };
-
-static bool near_equal(double a, double b)
-{
-	return a == b || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
-}
-
-static bool part_holds(const struct field_table *fields, const struct test_expectation *e, const struct change *c, enum part part)
-{
-	switch (part) {
-	case PART_AT:
-		return e->at_ns == TIME_NONE || e->at_ns == c->time_ns;
-	case PART_LEVEL:
-		return !e->has_level || e->level == c->rule->level;
-	case PART_KEY:
-		return values_hold(e->key, e->n_key, c->key, c->n_key);
-	case PART_VALUE:
-		return !e->has_value || near_equal(e->value, c->value);
-	case PART_COUNT:
-		return !e->has_count || e->count == c->count;
-	case PART_OPENED:
-		return e->opened_ns == TIME_NONE || e->opened_ns == c->opened_ns;
-	case PART_FIRST:
-		return e->first_ns == TIME_NONE || e->first_ns == c->first_ns;
-	case PART_LAST:
-		return e->last_ns == TIME_NONE || e->last_ns == c->last_ns;
-	case PART_SUMMARY:
-		for (uint32_t i = 0; i < e->n_summary; i++)
-			if (!text_holds(&e->summary[i], c->summary))
-				return false;
-		return true;
-	case PART_TOP:
-		for (uint32_t i = 0; i < e->n_top; i++)
-			for (uint32_t j = 0; j < e->top[i].n; j++)
-				if (top_count(fields, c, e->top[i].field, e->top[i].values[j].value) != e->top[i].values[j].count)
-					return false;
-		return true;
-	case PART_FIELDS:
-		return values_hold(e->fields, e->n_fields, c->fields, c->n_fields);
-	case PART_COMMANDS:
-		return !e->has_commands || commands_hold(e, c);
-	case PART_END:
-		break;
-	}
-	return true;
-}
-
-static bool same_kind(const struct test_expectation *e, const struct change *c)
-{
-	return e->rule == c->rule && (e->any_state || e->state == c->state);
-}
-
-/* How many parts differ. */
-static unsigned distance(const struct field_table *fields, const struct test_expectation *e, const struct change *c)
-{
-	unsigned n = 0;
-
-	for (int part = 0; part < PART_END; part++)
-		n += !part_holds(fields, e, c, (enum part)part);
-	return n;
-}
-
-static bool satisfies(const struct field_table *fields, const struct test_expectation *e, const struct change *c)
-{
-	return same_kind(e, c) && distance(fields, e, c) == 0;
-}
-
 /* ---- telling ---- */
-
-/* As YAML would have it, and safe for a terminal. */
-static void append_scalar(struct buffer *out, struct span s)
-{
-	bool plain = s.len > 0 && !span_equal(s, SPAN("-")), printable = true;
-
-	for (size_t i = 0; i < s.len;) {
-		size_t n = utf8_sequence(s.ptr + i, s.len - i);
-		unsigned char c = (unsigned char)s.ptr[i];
-		bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("_./=-", c);
-		if (n == 0 || c < ' ' || c == 0x7f || (n > 1 && c <= 0xe2)) /* may be a control character: say it with escapes */
-			printable = printable && n > 1 && !(c == 0xc2 && (unsigned char)s.ptr[i + 1] < 0xa0) && c != 0xe2;
-		plain = plain && n == 1 && word;
-		i += n ? n : 1;
-	}
-	if (plain) {
-		buffer_append_span(out, s);
-		return;
-	}
-	if (!printable) {
-		/* "…" and its like are harmless; quote_terminal() shows what is not. */
-		struct buffer safe = BUFFER_INIT;
-		quote_terminal(&safe, s);
-		bool same = span_equal(buffer_span(&safe), s);
-		buffer_release(&safe);
-		if (!same) {
-			quote_json(out, s);
-			return;
-		}
-	}
-	buffer_append_char(out, '\'');
-	for (size_t i = 0; i < s.len; i++) {
-		buffer_append_char(out, s.ptr[i]);
-		if (s.ptr[i] == '\'')
-			buffer_append_char(out, '\'');
-	}
-	buffer_append_char(out, '\'');
-}
-
-/* id: written as {{id}}; NULL: there is none. */
-static void append_words(struct buffer *out, const struct span *words, const char *id)
-{
-	buffer_append_char(out, '[');
-	for (size_t i = 0; words[i].ptr; i++) {
-		struct span rest = words[i];
-		struct buffer word = BUFFER_INIT;
-		const char *at;
-		while (id && (at = memmem(rest.ptr, rest.len, id, strlen(id)))) {
-			buffer_append(&word, rest.ptr, (size_t)(at - rest.ptr));
-			buffer_append_string(&word, "{{id}}");
-			rest = span_from(rest, (size_t)(at - rest.ptr) + strlen(id));
-		}
-		buffer_append_span(&word, rest);
-		if (i)
-			buffer_append_string(out, ", ");
-		append_scalar(out, buffer_span(&word));
-		buffer_release(&word);
-	}
-	buffer_append_string(out, "]\n");
-}
-
-static void append_time(struct buffer *out, const char *begin, const char *name, const struct test_case *t, int64_t time_ns)
-{
-	buffer_printf(out, "%s%s: ", begin, name);
-	test_time_format(out, t, time_ns);
-	buffer_append_char(out, '\n');
-}
-
-static void append_named(struct buffer *out, const char *begin, const char *name, const struct named_value *v, size_t n)
-{
-	buffer_printf(out, "%s%s: {", begin, name);
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buffer_append_string(out, ", ");
-		append_scalar(out, v[i].name);
-		buffer_append_string(out, ": ");
-		append_scalar(out, v[i].value);
-	}
-	buffer_append_string(out, "}\n");
-}
-
-static const char *const match_names[] = { "", "|contains", "|startswith", "|endswith" };
-
-static void append_texts(struct buffer *out, const char *begin, const char *name, const struct test_text *v, uint32_t n)
-{
-	buffer_printf(out, "%s%s: {", begin, name);
-	for (uint32_t i = 0; i < n; i++) {
-		if (i)
-			buffer_append_string(out, ", ");
-		append_scalar(out, v[i].name);
-		buffer_printf(out, "%s: ", match_names[v[i].how]);
-		append_scalar(out, v[i].text);
-	}
-	buffer_append_string(out, "}\n");
-}
-
-/* One part of what an expectation says. */
-static void append_expected(struct buffer *out, const char *begin, const struct test_case *t, const struct test_expectation *e, enum part part)
-{
-	switch (part) {
-	case PART_AT:
-		append_time(out, begin, "at", t, e->at_ns);
-		break;
-	case PART_LEVEL:
-		buffer_printf(out, "%slevel: %s\n", begin, level_name(e->level));
-		break;
-	case PART_KEY:
-		append_texts(out, begin, "key", e->key, e->n_key);
-		break;
-	case PART_VALUE:
-		buffer_printf(out, "%svalue: %.15g\n", begin, e->value);
-		break;
-	case PART_COUNT:
-		buffer_printf(out, "%scount: %" PRIu64 "\n", begin, e->count);
-		break;
-	case PART_OPENED:
-		append_time(out, begin, "opened", t, e->opened_ns);
-		break;
-	case PART_FIRST:
-		append_time(out, begin, "first", t, e->first_ns);
-		break;
-	case PART_LAST:
-		append_time(out, begin, "last", t, e->last_ns);
-		break;
-	case PART_SUMMARY:
-		for (uint32_t i = 0; i < e->n_summary; i++) {
-			buffer_printf(out, "%ssummary%s: ", begin, match_names[e->summary[i].how]);
-			append_scalar(out, e->summary[i].text);
-			buffer_append_char(out, '\n');
-		}
-		break;
-	case PART_TOP:
-		for (uint32_t i = 0; i < e->n_top; i++)
-			for (uint32_t j = 0; j < e->top[i].n; j++) {
-				buffer_printf(out, "%stop: {", begin);
-				append_scalar(out, e->top[i].field);
-				buffer_append_string(out, ": {");
-				append_scalar(out, e->top[i].values[j].value);
-				buffer_printf(out, ": %" PRIu64 "}}\n", e->top[i].values[j].count);
-			}
-		break;
-	case PART_FIELDS:
-		append_texts(out, begin, "fields", e->fields, e->n_fields);
-		break;
-	case PART_COMMANDS:
-		buffer_printf(out, "%scommands:%s\n", begin, e->n_commands ? "" : " []");
-		for (uint32_t i = 0; i < e->n_commands; i++) {
-			buffer_printf(out, "%s  - ", begin);
-			append_words(out, e->commands[i], NULL);
-		}
-		break;
-	case PART_END:
-		break;
-	}
-}
-
-/* The same part of what came. */
-static void append_got(struct buffer *out, const char *begin, const struct test_case *t, const struct field_table *fields, const struct change *c, enum part part)
-{
-	switch (part) {
-	case PART_AT:
-		append_time(out, begin, "at", t, c->time_ns);
-		break;
-	case PART_LEVEL:
-		buffer_printf(out, "%slevel: %s\n", begin, level_name(c->rule->level));
-		break;
-	case PART_KEY:
-		append_named(out, begin, "key", c->key, c->n_key);
-		break;
-	case PART_VALUE:
-		buffer_printf(out, "%svalue: %.15g\n", begin, c->value);
-		break;
-	case PART_COUNT:
-		buffer_printf(out, "%scount: %" PRIu64 "\n", begin, c->count);
-		break;
-	case PART_OPENED:
-		append_time(out, begin, "opened", t, c->opened_ns);
-		break;
-	case PART_FIRST:
-		append_time(out, begin, "first", t, c->first_ns);
-		break;
-	case PART_LAST:
-		append_time(out, begin, "last", t, c->last_ns);
-		break;
-	case PART_SUMMARY:
-		buffer_printf(out, "%ssummary: ", begin);
-		append_scalar(out, c->summary);
-		buffer_append_char(out, '\n');
-		break;
-	case PART_TOP:
-		for (size_t i = 0; i < c->n_top; i++) {
-			if (c->top[i].n_values == 0)
-				continue;
-			buffer_printf(out, "%stop: {", begin);
-			append_scalar(out, field_name(fields, c->top[i].field));
-			buffer_append_string(out, ": {");
-			for (size_t j = 0; j < c->top[i].n_values; j++) {
-				if (j)
-					buffer_append_string(out, ", ");
-				append_scalar(out, c->top[i].values[j].value);
-				buffer_printf(out, ": %" PRIu64, c->top[i].values[j].count);
-			}
-			buffer_append_string(out, "}}\n");
-		}
-		break;
-	case PART_FIELDS:
-		append_named(out, begin, "fields", c->fields, c->n_fields);
-		break;
-	case PART_COMMANDS:
-		buffer_printf(out, "%scommands:%s\n", begin, c->n_commands ? "" : " []");
-		for (size_t i = 0; i < c->n_commands; i++) {
-			buffer_printf(out, "%s  - ", begin);
-			append_words(out, c->commands[i], c->id);
-		}
-		break;
-	case PART_END:
-		break;
-	}
-}
-
-/* A change as an expectation that could be pasted into the file. */
-static void append_change(struct buffer *out, const struct test_case *t, const struct field_table *fields, const struct change *c)
-{
-	buffer_printf(out, "+     - rule: %s\n", c->rule->name);
-	if (c->state != INCIDENT_OPEN)
-		buffer_printf(out, "+       state: %s\n", incident_state_name(c->state));
-	append_got(out, "+       ", t, fields, c, PART_AT);
-	if (c->n_key)
-		append_got(out, "+       ", t, fields, c, PART_KEY);
-	append_got(out, "+       ", t, fields, c, PART_COUNT);
-	append_got(out, "+       ", t, fields, c, PART_SUMMARY);
-	append_got(out, "+       ", t, fields, c, PART_COMMANDS);
-}
 
 static const char *state_verb(const struct test_expectation *e)
 {
@@ -588,72 +208,6 @@ static const char *state_verb(const struct test_expectation *e)
 static const char *state_past(enum incident_state s)
 {
 	return s == INCIDENT_OPEN ? "opened" : s == INCIDENT_UPDATE ? "was updated" : "resolved";
-}
-
-/* ---- what is of concern to a detection ---- */
-
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool occurs(struct span word, struct span text)
-{
-	for (size_t i = 0; i + word.len <= text.len; i++) {
-		size_t k = 0;
-		while (k < word.len && lower(text.ptr[i + k]) == lower(word.ptr[k]))
-			k++;
-		if (k == word.len)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Does the record speak of what the atom asks for, if in another place? Of a regex nobody knows the words; but where it looks at a field that only
- * a few records have, those are of concern.
- */
-static bool spoken_of(const struct atom *a, const struct event *e)
-{
-	if (a->op == ATOM_REGEX)
-		return a->field >= FIELD_BUILTIN_COUNT && event_first(e, a->field);
-	if (a->op != ATOM_STRING && a->op != ATOM_KEYWORD)
-		return false;
-	for (uint16_t i = 0; i < a->pattern.n_pieces; i++)
-		if (a->pattern.pieces[i].len >= 3 && occurs(a->pattern.pieces[i], e->raw))
-			return true;
-	return false;
-}
-
-/* Is anything of the event as the detection wants it? */
-static bool any_atom(const struct ruleset *rs, struct matcher *m, const struct expr *x, struct event *e)
-{
-	switch (x->op) {
-	case EXPR_TRUE:
-		return true;
-	case EXPR_FALSE:
-	case EXPR_NOT:
-		return false;
-	case EXPR_ATOM:
-		return matcher_expr_holds(m, x, e) || spoken_of(&rs->atoms[x->atom], e);
-	case EXPR_AND:
-	case EXPR_OR:
-		break;
-	}
-	for (uint32_t i = 0; i < x->n_children; i++)
-		if (any_atom(rs, m, x->children[i], e))
-			return true;
-	return false;
-}
-
-/* The detections that feed a rule. */
-static void mark_leaves(const struct ruleset *rs, const struct rule *r, bool *marks)
-{
-	if (r->expr)
-		marks[r->index] = true;
-	for (uint32_t i = 0; r->correlation && i < r->correlation->n_inputs; i++)
-		if (!r->correlation->inputs[i].negated)
-			mark_leaves(rs, &rs->rules[r->correlation->inputs[i].rule], marks);
 }
 
 /* ---- why not ---- */
@@ -687,7 +241,7 @@ static void why_judge(void *context, struct matcher *m, struct event *e)
 		struct blocked *b = &why->blocked[i];
 		struct clause clauses[8];
 		const struct rule *r = &rs->rules[i];
-		if (!r->expr || !rule_applies(r, e->source) || !any_atom(rs, m, r->expr, e))
+		if (!r->expr || !rule_applies(r, e->source) || !concern_any_atom(rs, m, r->expr, e))
 			continue;
 		size_t n = clause_failures(m, r->expr, e, clauses, 8);
 		if (n == 0 || (b->known && n >= b->n_clauses))
@@ -757,7 +311,7 @@ static bool append_blocked(struct buffer *out, const struct why *why, const stru
 	const struct ruleset *rs = why->running->rules;
 	bool *leaves = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *leaves), any = false;
 
-	mark_leaves(rs, r, leaves);
+	concern_mark_leaves(rs, r, leaves);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		const struct blocked *b = &why->blocked[i];
 		if (!leaves[i] || !b->known)
@@ -775,7 +329,7 @@ static bool append_blocked(struct buffer *out, const struct why *why, const stru
 static const struct near_miss *nearest_of(const struct near_miss *list, size_t n, const struct test_expectation *e)
 {
 	for (size_t i = 0; i < n; i++)
-		if (values_hold(e->key, e->n_key, list[i].key, list[i].n_key))
+		if (test_values_hold(e->key, e->n_key, list[i].key, list[i].n_key))
 			return &list[i];
 	return n ? &list[0] : NULL;
 }
@@ -836,7 +390,7 @@ static bool assign(const struct test_case *t, struct changes *list, uint32_t e, 
 {
 	for (size_t i = 0; i < list->n; i++) {
 		struct kept_change *k = &list->items[i];
-		if (tried[i] || !satisfies(list->fields, &t->expect[e], &k->c))
+		if (tried[i] || !test_satisfies(list->fields, &t->expect[e], &k->c))
 			continue;
 		tried[i] = true;
 		if (k->taken_by && !assign(t, list, k->taken_by - 1, tried))
@@ -855,7 +409,7 @@ static void tell_missing(struct buffer *out, const struct test_case *t, const st
 		test_time_format(out, t, e->at_ns);
 	}
 	if (e->n_key)
-		append_texts(out, ", ", "key", e->key, e->n_key);
+		test_append_texts(out, ", ", "key", e->key, e->n_key);
 	else
 		buffer_append_char(out, '\n');
 	if (e->state == INCIDENT_OPEN)
@@ -867,10 +421,10 @@ static void tell_difference(struct buffer *out, const struct test_case *t, const
 {
 	buffer_printf(out, "  line %d: %s %s, but not as expected\n", e->line, e->rule->name, state_past(c->state));
 	for (int part = 0; part < PART_END; part++) {
-		if (part_holds(fields, e, c, (enum part)part))
+		if (test_part_holds(fields, e, c, (enum part)part))
 			continue;
-		append_expected(out, "-       ", t, e, (enum part)part);
-		append_got(out, "+       ", t, fields, c, (enum part)part);
+		test_append_expected(out, "-       ", t, e, (enum part)part);
+		test_append_got(out, "+       ", t, fields, c, (enum part)part);
 	}
 }
 
@@ -882,7 +436,7 @@ static void compare_counts(struct test_result *ret, const struct test_case *t, s
 		if (e->quantity == QUANTITY_ONE)
 			continue;
 		for (size_t j = 0; j < list->n; j++)
-			if (satisfies(list->fields, e, &list->items[j].c)) {
+			if (test_satisfies(list->fields, e, &list->items[j].c)) {
 				list->items[j].taken = true;
 				n++;
 			}
@@ -924,7 +478,7 @@ static void compare_single(struct test_result *ret, const struct test_case *t, s
 			continue;
 		for (size_t j = 0; j < list->n; j++) {
 			struct kept_change *k = &list->items[j];
-			unsigned d = k->taken || !same_kind(e, &k->c) ? 0 : distance(list->fields, e, &k->c);
+			unsigned d = k->taken || !test_same_kind(e, &k->c) ? 0 : test_distance(list->fields, e, &k->c);
 			if (d && (!best || d < least)) {
 				best = k;
 				least = d;
@@ -948,13 +502,13 @@ static void compare_never(struct test_result *ret, const struct test_case *t, st
 		bool told = false;
 		for (size_t j = 0; j < list->n; j++) {
 			struct kept_change *k = &list->items[j];
-			if (!satisfies(list->fields, e, &k->c))
+			if (!test_satisfies(list->fields, e, &k->c))
 				continue;
 			if (!told)
 				buffer_printf(&ret->report, "  line %d: %s must never %s, but did\n", e->line, e->rule->name, state_verb(e));
 			told = true;
 			k->taken = true;
-			append_change(&ret->report, t, list->fields, &k->c);
+			test_append_change(&ret->report, t, list->fields, &k->c);
 		}
 		if (told)
 			ret->forbidden[e->rule->index] = false;
@@ -972,72 +526,10 @@ static void compare_unexpected(struct test_result *ret, const struct test_case *
 		if (n++ >= SHOWN_MAX)
 			continue;
 		buffer_printf(&ret->report, "  %s %s, and nothing expects that\n", k->c.rule->name, state_past(k->c.state));
-		append_change(&ret->report, t, list->fields, &k->c);
+		test_append_change(&ret->report, t, list->fields, &k->c);
 	}
 	if (n > SHOWN_MAX)
 		buffer_printf(&ret->report, "  and %" PRIu32 " more that nothing expects\n", n - SHOWN_MAX);
-}
-
-/* ---- what is of concern to a rule ---- */
-
-struct concern {
-	const struct ruleset *rules;
-	bool *wanted;  /* detections that are asked about */
-	bool *touched; /* those for which something of an event was as they want it */
-	bool *undetermined; /* rules that could not judge an absence */
-};
-
-static void judge(void *context, struct matcher *m, struct event *e)
-{
-	struct concern *c = context;
-
-	for (uint32_t i = 0; i < c->rules->n_rules; i++)
-		if (c->wanted[i] && !c->touched[i] && c->rules->rules[i].expr && rule_applies(&c->rules->rules[i], e->source) &&
-		    any_atom(c->rules, m, c->rules->rules[i].expr, e))
-			c->touched[i] = true;
-}
-
-static void concern_step(void *context, const struct trace_step *s)
-{
-	struct concern *c = context;
-
-	if (s->kind == TRACE_UNDETERMINED && s->rule)
-		c->undetermined[s->rule->index] = true;
-}
-
-/* Absences that are still waited for when the input ends. */
-static void concern_cell(void *context, const struct trace_cell *cell)
-{
-	struct concern *c = context;
-
-	if (cell->pending_ns != TIME_NONE)
-		c->undetermined[cell->rule->index] = true;
-}
-
-static void concern_end(void *context, struct engine *en)
-{
-	struct concern *c = context;
-
-	for (uint32_t i = 0; i < c->rules->n_rules; i++)
-		if (c->wanted[i] && c->rules->rules[i].correlation)
-			engine_inspect(en, &c->rules->rules[i], concern_cell, c);
-}
-
-static void find_concern(struct test_result *ret, const struct test_case *t, const struct concern *c)
-{
-	bool *leaves = xcalloc(c->rules->n_rules ? c->rules->n_rules : 1, sizeof *leaves);
-
-	for (uint32_t i = 0; i < t->n_never; i++) {
-		const struct rule *r = t->never[i].rule;
-		if (!t->never[i].any_state && t->never[i].state != INCIDENT_OPEN)
-			continue;
-		memset(leaves, 0, c->rules->n_rules * sizeof *leaves);
-		mark_leaves(c->rules, r, leaves);
-		for (uint32_t j = 0; j < c->rules->n_rules; j++)
-			if (leaves[j] && c->touched[j])
-				ret->forbidden[r->index] = true;
-	}
-	free(leaves);
 }
 
 /* ---- the test ---- */
@@ -1120,23 +612,20 @@ void test_run(const struct test_case *t, const struct ruleset *rs, struct test_r
 	struct arena arena = ARENA_INIT;
 	struct changes changes = { .arena = &arena, .fields = &rs->fields };
 	struct diag_list diags = DIAG_LIST_INIT;
-	struct concern concern = { rs, xcalloc(n_rules, 1), xcalloc(n_rules, 1), xcalloc(n_rules, 1) };
-	struct engine_trace trace = { .wanted = concern.wanted, .step = concern_step, .judge = judge, .at_ns = TIME_NONE, .at = concern_end, .context = &concern };
+	struct concern concern;
+	struct engine_trace trace;
 	struct running running = { .test = t, .rules = rs, .changes = &changes, .diags = &diags };
 	struct why why = { .running = &running };
 	struct timespec from, to;
 
 	*ret = (struct test_result){ .fired = xcalloc(n_rules, sizeof *ret->fired), .forbidden = xcalloc(n_rules, sizeof *ret->forbidden) };
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	for (uint32_t i = 0; i < t->n_never; i++)
-		mark_leaves(rs, t->never[i].rule, concern.wanted);
-	for (uint32_t i = 0; i < t->n_undetermined; i++)
-		concern.wanted[t->undetermined[i]->index] = true;
-	if (t->n_never || t->n_undetermined)
+	concern_init(&concern, rs, t);
+	if (concern_trace(&concern, &trace))
 		running.trace = &trace;
 	run_once(&running, CUT_NOWHERE, 0);
 	running.trace = NULL;
-	find_concern(ret, t, &concern);
+	concern_forbidden(&concern, t, ret->forbidden);
 	compare_counts(ret, t, &changes, &why);
 	compare_single(ret, t, &changes, &why);
 	compare_never(ret, t, &changes);
@@ -1147,9 +636,7 @@ void test_run(const struct test_case *t, const struct ruleset *rs, struct test_r
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	ret->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 	why_release(&why);
-	free(concern.wanted);
-	free(concern.touched);
-	free(concern.undetermined);
+	concern_release(&concern);
 	free(changes.items);
 	arena_release(&arena);
 	diag_list_release(&diags);
