@@ -451,6 +451,8 @@ static void find_files(struct testing *t)
 		size_t before = t->n_files;
 		if (stat(words[i], &st) < 0) {
 			cannot(t, words[i]);
+			if (words == fallback)
+				diag_hint(&t->diags, "install tocsin (make install), or name files of tests, or folders: tocsin test rules/");
 			continue;
 		}
 		if (!S_ISDIR(st.st_mode)) {

@@ -698,6 +698,10 @@ static void add_document(struct loader *l, const struct yaml_node *document)
 			hint(l, "global_filter is what drafts of Sigma 2.0 called filter");
 			break;
 		}
+		if (yaml_find(document, "tests")) {
+			hint(l, "a file of tests is run with: tocsin test %s", document->file->name);
+			break;
+		}
 		for (uint32_t i = 0; i < document->n; i++)
 			if (!is_top_key(document->pairs[i].key->text) && suggest(l, document->pairs[i].key->text, kinds))
 				break;
