@@ -65,8 +65,8 @@ static bool give_up(struct loader *l, enum diag_level level)
 	return true;
 }
 
-static bool vreport(struct loader *l, enum diag_level level, const struct yaml_file *f, size_t from, size_t to, const char *format,
-		    va_list args)
+static bool __attribute__((format(printf, 6, 0)))
+vreport(struct loader *l, enum diag_level level, const struct yaml_file *f, size_t from, size_t to, const char *format, va_list args)
 {
 	l->reported = !give_up(l, level);
 	if (l->reported)
