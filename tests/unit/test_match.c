@@ -857,7 +857,7 @@ static char fold20(char c)
 /* Whatever a naive search finds in a record is reported for it; what is reported is there, but for the look-alikes. */
 START_TEST(prefilter_like_the_naive_way)
 {
-	static const char *const alphabets[] = { "ab", "abAB[{", "etaoin ETAOIN0123456789", "\x80\xc5\xbf\xe2\x84\xaa" "ks" };
+	static const char *const alphabets[] = { "ab", "abAB[{", "etaoin ETAOIN0123456789", "\x80\xc5\xbf\xe2\x84\xaaks" };
 	struct prefilter_hits hits = PREFILTER_HITS_INIT;
 	unsigned long found = 0, all = 0;
 
