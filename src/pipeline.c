@@ -432,6 +432,26 @@ void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, ui
 	place->generation = generation;
 }
 
+struct lane_place lane_place(const struct lane *l)
+{
+	bool in_next = l->next_start != SIZE_MAX;
+	const struct place *place = in_next ? &l->next_place : &l->place;
+	size_t from = in_next ? l->next_start : 0;
+	uint64_t lines = 0;
+
+	for (size_t i = from; i < l->block.len; i++)
+		lines += l->block.data[i] == '\n';
+	return (struct lane_place){ place->line + lines, place->offset + (l->block.len - from) };
+}
+
+void lane_set_place(struct lane *l, struct lane_place at)
+{
+	struct place *place = l->next_start != SIZE_MAX ? &l->next_place : &l->place;
+
+	place->line = at.line;
+	place->offset = at.offset;
+}
+
 static struct origin origin_of(const struct batch *b, const struct lane *l, const struct record *r)
 {
 	bool in_next = r->offset >= b->next_start;

@@ -94,6 +94,12 @@ struct span lane_waiting(const struct lane *l);
 void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation, int64_t mtime_ns, int64_t arrival_ns);
 /* The file that was fed last goes on, under this name: after a load, or a rotation. */
 void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation);
+/* Where the next byte that is fed stands in its file, for people; set it right after lane_begin_file(). */
+struct lane_place {
+	uint64_t line, offset; /* line: from 1 */
+};
+struct lane_place lane_place(const struct lane *l);
+void lane_set_place(struct lane *l, struct lane_place place);
 /* When the bytes that are fed next came; TIME_NONE in a replay. */
 void lane_set_arrival(struct lane *l, int64_t arrival_ns);
 /* Room for at least n bytes, to be filled by the caller, who then tells how many they were. */

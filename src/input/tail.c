@@ -45,6 +45,14 @@ struct tail {
 	bool finished;           /* an archive, or no file: nothing can be added to it */
 	char *shown;
 
+	/* following: the file before, while it has a name; what is written to it still, given in whole lines */
+	struct reader *old;
+	uint64_t old_offset;
+	uint32_t old_generation;
+	char *old_shown;
+	bool aside;              /* the bytes that are given are its */
+
+	uint64_t begin_line;     /* with TAIL_BEGIN */
 	uint64_t bytes_before;   /* read from files that are done */
 	bool failed;
 	int told;                /* errno of the live path that was told; 0: none */
@@ -76,9 +84,11 @@ void tail_free(struct tail *t)
 	if (!t)
 		return;
 	reader_free(t->reader);
+	reader_free(t->old);
 	buffer_release(&t->head);
 	buffer_release(&t->last);
 	free(t->shown);
+	free(t->old_shown);
 	free(t);
 }
 
@@ -201,7 +211,9 @@ bool tail_load(struct tail *t, struct codec_reader *in)
 
 struct tail_file tail_file(const struct tail *t)
 {
-	return (struct tail_file){ t->shown, t->generation, t->mtime_ns };
+	if (t->aside)
+		return (struct tail_file){ t->old_shown, t->old_generation, INT64_MIN, 0, 1 };
+	return (struct tail_file){ t->shown, t->generation, t->mtime_ns, t->begin_line > 1 ? t->offset : 0, t->begin_line };
 }
 
 const char *tail_live_path(const struct tail *t)
@@ -211,7 +223,7 @@ const char *tail_live_path(const struct tail *t)
 
 bool tail_is_behind(const struct tail *t)
 {
-	return t->behind;
+	return t->behind || t->old;
 }
 
 uint64_t tail_bytes_in(const struct tail *t)
@@ -230,7 +242,7 @@ struct candidate {
 	struct reader *reader;
 	struct stat st;
 	bool is_plain;
-	uint64_t offset;
+	uint64_t offset, line; /* line: of the next byte; 0: not known */
 	struct buffer head, last;
 };
 
@@ -366,11 +378,46 @@ done:
 	return result;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static void old_release(struct tail *t)
+{
+	reader_free(t->old);
+	free(t->old_shown);
+	t->old = NULL;
+	t->old_shown = NULL;
+}
+
+/* The present file was read to its end, and another begins. */
+static void keep_old(struct tail *t, const struct stat *next)
+{
+	struct stat st;
+	bool may_grow = t->purpose == TAIL_FOLLOW && t->at_end && t->is_plain && t->is_regular && fstat(reader_fd(t->reader), &st) == 0 &&
+			st.st_nlink > 0 && !is_same_file(&st, next);
+
+	if (!may_grow) {
+		reader_free(t->reader);
+		return;
+	}
+	old_release(t);
+	t->old = t->reader;
+	t->old_offset = t->offset;
+	t->old_generation = t->generation;
+	t->old_shown = xstrdup(t->shown);
+}
+
 /* The candidate is the present file from now on. */
 static enum tail_step take(struct tail *t, struct candidate *c, const char *path, bool begin)
 {
 	t->bytes_before = tail_bytes_in(t);
-	reader_free(t->reader);
+	if (t->reader && begin)
+		keep_old(t, &c->st);
+	else
+		reader_free(t->reader);
+	t->begin_line = c->line ? c->line : 1;
 	buffer_release(&t->head);
 	buffer_release(&t->last);
 	t->reader = c->reader;
@@ -485,7 +532,8 @@ struct overlap_search {
 	unsigned digits[OVERLAP_LINES];
 	bool any, first_line;
 	size_t best;      /* old line; with `found` */
-	uint64_t best_end;
+	uint64_t best_end, best_line;
+	uint64_t line;    /* of the new file: how many were seen */
 	bool found;
 };
 
@@ -493,6 +541,7 @@ static void overlap_line(struct overlap_search *s, uint64_t hash, size_t len, ui
 {
 	bool any = false, match = false;
 
+	s->line++;
 	for (size_t k = 0; k < s->old->n && !match; k++)
 		match = s->old->items[k].hash == hash && s->old->items[k].len == len;
 	if (!match && !s->any) {
@@ -511,6 +560,7 @@ static void overlap_line(struct overlap_search *s, uint64_t hash, size_t len, ui
 		if (s->digits[k] > OVERLAP_DIGITS && (!s->found || k >= s->best)) {
 			s->best = k;
 			s->best_end = end;
+			s->best_line = s->line;
 			s->found = true;
 		}
 	}
@@ -575,6 +625,7 @@ static bool candidate_overlap(const struct tail *t, const char *path, struct can
 	} else if (s.best == old.n - 1 && !old.rest.len) {
 		*ret_rest = true;
 	}
+	c->line = s.best_line + 1;
 	result = candidate_seek(c, at);
 done:
 	buffer_release(&text);
@@ -839,11 +890,6 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 
 /* ---- reading ---- */
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* Does the present file still hold what was read of it? */
 static bool verify(const struct tail *t)
 {
@@ -913,14 +959,49 @@ static enum tail_step look(struct tail *t, struct diag_list *diags)
 	return is_live ? TAIL_AT_END : find_next(t, diags);
 }
 
+/* How many bytes of whole lines were added to the file before since it was left; at most len, in buf. */
+static size_t old_read(struct tail *t, char *buf, size_t len)
+{
+	struct stat st;
+	ssize_t n = 0;
+
+	if (fstat(reader_fd(t->old), &st) != 0 || (uint64_t)st.st_size < t->old_offset) {
+		old_release(t);
+		return 0;
+	}
+	if ((uint64_t)st.st_size > t->old_offset) {
+		n = pread(reader_fd(t->old), buf, len, (off_t)t->old_offset);
+		const char *newline = n > 0 ? memrchr(buf, '\n', (size_t)n) : NULL;
+		if (newline)
+			return (size_t)(newline - buf) + 1;
+		if (n == (ssize_t)len) /* no line ends in so much */
+			return len;
+	}
+	if (st.st_nlink == 0)
+		old_release(t);
+	return 0;
+}
+
 enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len, struct diag_list *diags)
 {
 	*ret_len = 0;
 	if (!t->reader)
 		return find_next(t, diags);
+	if (t->aside) {
+		size_t n = t->old ? old_read(t, buf, len) : 0;
+		t->aside = n > 0;
+		t->old_offset += n;
+		*ret_len = n;
+		return n ? TAIL_BYTES : TAIL_BACK;
+	}
 	for (;;) {
 		if (t->at_end) {
 			enum tail_step step = look(t, diags);
+			/* Between whole lines only. */
+			if (step == TAIL_AT_END && t->old && (!t->last.len || t->last.data[t->last.len - 1] == '\n') && old_read(t, buf, len)) {
+				t->aside = true;
+				return TAIL_ASIDE;
+			}
 			if (step != TAIL_BYTES)
 				return step;
 			t->at_end = false;

@@ -15,8 +15,8 @@
  *	truncated, removed, replaced by another           it is not                                    files changed since, from their starts;
  *	                                                                                                 a warning where something may be lost
  *
- * A file that is open is read to its end, however it is called by then, before the next one is begun. Archives and copies of one
- * generation are read once. Nothing here waits, or asks a clock.
+ * A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one before
+ * open: a program that has not yet heard of the rotation may still write to it. Archives and copies of one generation are read once. Nothing here waits, or asks a clock.
  */
 #ifndef TOCSIN_INPUT_TAIL_H
 #define TOCSIN_INPUT_TAIL_H
@@ -48,6 +48,8 @@ enum tail_step {
 	TAIL_BYTES,    /* *ret_len bytes are in buf */
 	TAIL_BEGIN,    /* another file begins: tail_file() */
 	TAIL_CONTINUE, /* the bytes go on, in a file that has another name or place now: tail_file() */
+	TAIL_ASIDE,    /* following: a rotated file was written to once more; its bytes come in between: tail_file() */
+	TAIL_BACK,     /* and then those of the file before: tail_file() */
 	TAIL_AT_END,   /* nothing more for now (TAIL_REPLAY: ever) */
 };
 /* Diagnostics are added once for each trouble; the call goes on behind it. len: at least 4096, best 256 KiB. */
@@ -57,12 +59,13 @@ struct tail_file {
 	const char *shown;   /* valid until the next call of tail_read() */
 	uint32_t generation; /* 0: the first that was read */
 	int64_t mtime_ns;    /* INT64_MIN: unknown */
+	uint64_t offset, line; /* TAIL_BEGIN: of the next byte, when the file is not begun at its beginning; else 0, 1 */
 };
 struct tail_file tail_file(const struct tail *t);
 
 /* The path whose events concern it: what is to be watched. */
 const char *tail_live_path(const struct tail *t);
-/* Is a file held open that the live path does not name any more? It, too, may still be written to. */
+/* Is a file held open that the live path does not name (any more)? It, too, may still be written to. */
 bool tail_is_behind(const struct tail *t);
 /* Bytes on disk that were read in this run. */
 uint64_t tail_bytes_in(const struct tail *t);

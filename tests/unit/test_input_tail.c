@@ -315,6 +315,9 @@ static const struct {
 	{ "renamed, nothing new yet", BOTH, "add " L " 1 5; read 1-5; add " L " 6 7; mv " L " " L ".1; read 6-7; read; add " L " 8 9; read 8-9" },
 	{ "renamed and written to under the old name", BOTH,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L ".1 6 7; read 6-7; add " L ".1 8 8; read 8; add " L " 9 9; read 9" },
+	{ "renamed, and written to under both names for a while", LIVE,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; add " L ".1 7 7; add " L
+	  " 10 10; read 10,7; half " L ".1 11; read; half " L " 20; rest " L ".1 11; read; rest " L " 20; read 20,11; rm " L ".1; add " L " 21 21; read 21" },
 	{ "renamed with half a line", BOTH, "add " L " 1 2; half " L " 3; read 1-2; rest " L " 3; mv " L " " L ".1; add " L " 4 5; read 3-5" },
 	{ "renamed with half a line that stays half", BOTH, "add " L " 1 2; half " L " 3; read 1-2; mv " L " " L ".1; add " L " 4 5; read x,4-5" },
 	{ "renamed with a date", BOTH, "add " L " 1 5; read 1-5; add " L " 6 7; mv " L " " L "-20260217; add " L " 8 9; read 6-9" },
