@@ -432,8 +432,9 @@ void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, ui
 	place->generation = generation;
 }
 
-struct lane_place lane_place(const struct lane *l)
+struct lane_place lane_place(struct pipeline *p, struct lane *l)
 {
+	lane_settle(p, l);
 	bool in_next = l->next_start != SIZE_MAX;
 	const struct place *place = in_next ? &l->next_place : &l->place;
 	size_t from = in_next ? l->next_start : 0;

@@ -48,6 +48,7 @@ struct tail {
 	/* following: the file before, while it has a name; what is written to it still, given in whole lines */
 	struct reader *old;
 	uint64_t old_offset;
+	struct buffer old_last;  /* in front of it: the file may be written over by another copy */
 	uint32_t old_generation;
 	char *old_shown;
 	bool aside;              /* the bytes that are given are its */
@@ -87,6 +88,7 @@ void tail_free(struct tail *t)
 	reader_free(t->old);
 	buffer_release(&t->head);
 	buffer_release(&t->last);
+	buffer_release(&t->old_last);
 	free(t->shown);
 	free(t->old_shown);
 	free(t);
@@ -386,6 +388,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 static void old_release(struct tail *t)
 {
 	reader_free(t->old);
+	buffer_release(&t->old_last);
 	free(t->old_shown);
 	t->old = NULL;
 	t->old_shown = NULL;
@@ -405,6 +408,7 @@ static void keep_old(struct tail *t, const struct stat *next)
 	old_release(t);
 	t->old = t->reader;
 	t->old_offset = t->offset;
+	buffer_append_span(&t->old_last, buffer_span(&t->last));
 	t->old_generation = t->generation;
 	t->old_shown = xstrdup(t->shown);
 }
@@ -970,6 +974,14 @@ static size_t old_read(struct tail *t, char *buf, size_t len)
 		return 0;
 	}
 	if ((uint64_t)st.st_size > t->old_offset) {
+		struct buffer before = BUFFER_INIT;
+		bool same = read_at(reader_fd(t->old), t->old_offset - t->old_last.len, t->old_last.len, &before) &&
+			    span_equal(buffer_span(&before), buffer_span(&t->old_last));
+		buffer_release(&before);
+		if (!same) {
+			old_release(t);
+			return 0;
+		}
 		n = pread(reader_fd(t->old), buf, len, (off_t)t->old_offset);
 		const char *newline = n > 0 ? memrchr(buf, '\n', (size_t)n) : NULL;
 		if (newline)
@@ -990,6 +1002,8 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 	if (t->aside) {
 		size_t n = t->old ? old_read(t, buf, len) : 0;
 		t->aside = n > 0;
+		if (n)
+			keep_last(&t->old_last, buf, n);
 		t->old_offset += n;
 		*ret_len = n;
 		return n ? TAIL_BYTES : TAIL_BACK;

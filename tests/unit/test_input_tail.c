@@ -318,6 +318,8 @@ static const struct {
 	{ "renamed, and written to under both names for a while", LIVE,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; add " L ".1 7 7; add " L
 	  " 10 10; read 10,7; half " L ".1 11; read; half " L " 20; rest " L ".1 11; read; rest " L " 20; read 20,11; rm " L ".1; add " L " 21 21; read 21" },
+	{ "renamed, and the old one written over with a copy", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 6 40; read 6-40; cp " L " " L ".1; cut " L " 0; add " L " 41 42; read 41-42" },
 	{ "renamed with half a line", BOTH, "add " L " 1 2; half " L " 3; read 1-2; rest " L " 3; mv " L " " L ".1; add " L " 4 5; read 3-5" },
 	{ "renamed with half a line that stays half", BOTH, "add " L " 1 2; half " L " 3; read 1-2; mv " L " " L ".1; add " L " 4 5; read x,4-5" },
 	{ "renamed with a date", BOTH, "add " L " 1 5; read 1-5; add " L " 6 7; mv " L " " L "-20260217; add " L " 8 9; read 6-9" },
