@@ -3,7 +3,7 @@
 # storms in it, then runs all programs in turn (interleaved, for machines are noisy), and prints medians as a Markdown table.
 # Read the ratios; seconds are of this machine and this hour.
 #
-#	BENCH_BYTES=N      size of the log (default 1 GiB)
+#	BENCH_MIB=N        size of the log in MiB (default 1024); BENCH_BYTES=N: in bytes
 #	BENCH_SEC_BYTES=N  size of the slice for SEC, which is slow (default 32 MiB)
 #	BENCH_RUNS=N       runs of each (default 5), after one that is not counted
 #	BENCH_SEED=N       another log
@@ -14,7 +14,7 @@
 set -u
 
 bench=${TOCSIN_SOURCE:-$(cd "$(dirname "$0")/.." && pwd)}/bench
-bytes=${BENCH_BYTES:-1073741824}
+bytes=${BENCH_BYTES:-$((${BENCH_MIB:-1024} * 1048576))}
 sec_bytes=${BENCH_SEC_BYTES:-33554432}
 runs=${BENCH_RUNS:-5}
 seed=${BENCH_SEED:-1}
@@ -124,6 +124,15 @@ sec_rules()
 for n in 1 10 20; do
 	tocsin_rules "$n" > "$work/rules-$n.yml"
 done
+{ cat "$work/rules-20.yml"; awk -v first=21 -v last=1000 -f "$bench/fillers.awk"; } > "$work/rules-1000.yml"
+for n in 100 3000; do
+	awk -v rules="$n" -f "$bench/sigma.awk" > "$work/sigma-$n.yml"
+done
+events=$((bytes / 2684)) # 400,000 for 1 GiB
+if [ ! -s "$data/events.jsonl" ]; then
+	awk -v events="$events" -f "$bench/sigma.awk" > "$data/events.new" && mv "$data/events.new" "$data/events.jsonl"
+fi
+json_bytes=$(wc -c < "$data/events.jsonl")
 sec_rules 10 > "$work/sec.rules"
 grep -v '^#' "$bench/rules.tsv" | awk -F '\t' '{ print "\\[" $2 "\\] " ($4 == "-" ? "" : ".*" $4) }' > "$work/patterns"
 
@@ -159,7 +168,15 @@ contestants()
 		echo "tocsin-1|$bytes|\`tocsin\`, 1 rule|$t -r $(q "$work/rules-1.yml") $f"
 		echo "tocsin-10|$bytes|\`tocsin\`, 10 rules|$t -r $(q "$work/rules-10.yml") $f"
 		echo "tocsin-20|$bytes|\`tocsin\`, 20 rules|$t -r $(q "$work/rules-20.yml") $f"
+		echo "tocsin-20-one|$bytes|\`tocsin\`, 20 rules, one thread|$t --threads 1 -r $(q "$work/rules-20.yml") $f"
+		echo "tocsin-1000|$bytes|\`tocsin\`, 1,000 rules|$t -r $(q "$work/rules-1000.yml") $f"
+		echo "tocsin-often|$bytes|\`tocsin\`, rules that match 9 lines in 10|$t -r $(q "$bench/often.yml") $f"
+		echo "sigma-100|$json_bytes|\`tocsin\`, 100 Sigma rules on JSON events|$t -r $(q "$work/sigma-100.yml") json=$(q "$data/events.jsonl")"
+		echo "sigma-3000|$json_bytes|\`tocsin\`, 3,000 Sigma rules on JSON events|$t -r $(q "$work/sigma-3000.yml") json=$(q "$data/events.jsonl")"
+	else
+		echo "bench: $tocsin is not built" >&2
 	fi
+	echo "wc|$bytes|\`wc -l\`|LC_ALL=C exec wc -l $f"
 	echo "grep-c|$bytes|\`grep -c '\\[kill\\]'\`, UTF-8: matching only|LC_ALL=C.UTF-8 exec grep -c '\\[kill\\]' $f"
 	echo "grep-cf|$bytes|\`grep -cF '[kill]'\`, C locale: matching only|LC_ALL=C exec grep -cF '[kill]' $f"
 	have rg && echo "rg|$bytes|\`rg -c\`, 20 patterns: matching only|LC_ALL=C exec rg -c -f $(q "$work/patterns") $f"
@@ -172,6 +189,9 @@ contestants()
 		[ -s "$log.$type" ] || continue
 		case $type in zst) tool=zstd ;; gz) tool=gzip ;; esac
 		echo "$tool|$bytes|\`$tool -dc\`: decompression alone|exec $tool -dc $(q "$log.$type") > /dev/null"
+		if [ "$type" = gz ] && have igzip; then
+			echo "igzip|$bytes|\`igzip -dc\`: decompression alone, ISA-L|exec igzip -dc $(q "$log.$type") > /dev/null"
+		fi
 		[ -x "$tocsin" ] && echo "tocsin-$type|$bytes|\`tocsin\` on the .$type, 20 rules|exec $(q "$tocsin") -o jsonl -r $(q "$work/rules-20.yml") $(q "$log.$type")"
 	done
 }
@@ -208,8 +228,13 @@ while IFS='|' read -r name size what _; do
 	echo "$name|$size|$what|$(median 1 "$name")|$(median 4 "$name")|$(sort -n "$work/times/$name" | sed -n '1{s/ .*//;p;}')"
 done < "$work/contestants" > "$work/medians"
 
-awk -F '|' -v runs="$runs" '
+awk -F '|' -v runs="$runs" -v events="$events" '
+	function ratio(a, b, text, aim) {
+		if (a in rate && b in rate)
+			printf "- %s: %.2f (aim %s)\n", text, rate[a] / rate[b], aim
+	}
 	{
+		seconds_of[$1] = $4
 		name[NR] = $1; what[NR] = $3; seconds[NR] = $4; peak[NR] = $5; best[NR] = $6
 		rate[$1] = $2 / 1e6 / $4
 	}
@@ -219,16 +244,19 @@ awk -F '|' -v runs="$runs" '
 		for (i = 1; i <= NR; i++)
 			printf "| %s | %.2f | %.2f | %.0f | %.2f | %.1f |\n", what[i], seconds[i], best[i], rate[name[i]], rate[name[i]] / rate[reference], peak[i] / 1024
 		print ""
-		if ("tocsin-1" in rate && "mawk" in rate)
-			printf "- tocsin is %.1f times as fast as mawk at the same rule\n", rate["tocsin-1"] / rate["mawk"]
-		if ("tocsin-10" in rate && "sec" in rate)
-			printf "- tocsin is %.0f times as fast as SEC at the same 10 rules\n", rate["tocsin-10"] / rate["sec"]
-		if ("tocsin-20" in rate && "rg" in rate)
-			printf "- tocsin with 20 rules is %.1f times as fast as rg, which only matches\n", rate["tocsin-20"] / rate["rg"]
-		if ("tocsin-zst" in rate)
-			printf "- tocsin on the .zst takes %.2f of the time of zstd -dc alone\n", rate["zstd"] / rate["tocsin-zst"]
-		if ("tocsin-gz" in rate)
-			printf "- tocsin on the .gz takes %.2f of the time of gzip -dc alone\n", rate["gzip"] / rate["tocsin-gz"]
+		ratio("tocsin-20", "tocsin-20-one", "two threads and more, of one", 1)
+		ratio("tocsin-20-one", "rg", "20 rules on one thread, of rg with the same patterns", 3)
+		ratio("tocsin-1", "mawk", "1 rule, of mawk with the same window", 6)
+		ratio("tocsin-20-one", "grep-cf", "20 rules on one thread, of grep -cF", 1)
+		ratio("tocsin-1000", "tocsin-20", "1,000 rules, of 20", 0.75)
+		ratio("tocsin-shipped", "tocsin-20", "the shipped rules, of 20", 0.8)
+		ratio("tocsin-often", "wc", "rules that match 9 lines in 10, of wc -l", 0.1)
+		ratio("tocsin-zst", "zstd", "on the .zst, of zstd -dc", 0.95)
+		ratio("tocsin-gz", "igzip", "on the .gz, of igzip -dc", 0.83)
+		ratio("tocsin-10", "sec", "10 rules, of SEC", 150)
+		ratio("sigma-3000", "sigma-100", "3,000 Sigma rules, of 100", 0.5)
+		if ("sigma-3000" in rate)
+			printf "- 3,000 Sigma rules: %.0f events a second\n", events / seconds_of["sigma-3000"]
 	}' "$work/medians"
 for failed in "$work"/failed-*; do
 	[ ! -e "$failed" ] || exit 2

@@ -17,7 +17,7 @@ struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i)
 
 static void window_grow(struct window *w, uint32_t entry_size)
 {
-	uint32_t cap = w->cap ? w->cap * 2 : 2;
+	uint32_t cap = w->cap ? w->cap * 2 : 1;
 	char *ring = xmalloc((size_t)cap * entry_size);
 
 	for (uint32_t i = 0; i < w->n; i++)
