@@ -28,7 +28,9 @@ struct literal_field {
 	struct span name;
 };
 
-struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, enum format format, struct arena *a);
+/* uses: by atom, in how many places of all rules it stands; NULL: not known. */
+struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, enum format format,
+				    struct arena *a);
 struct literal_set literals_of_pattern(const struct string_pattern *p, const struct literal_field *f, bool keyword,
 				       struct arena *a);
 /* options: those it is compiled with. */

@@ -391,6 +391,14 @@ static int owner_order(const void *a, const void *b)
 	return x->rule < y->rule ? -1 : x->rule > y->rule;
 }
 
+static void count_uses(const struct expr *x, uint32_t *uses)
+{
+	if (x->op == EXPR_ATOM)
+		uses[x->atom]++;
+	for (uint32_t i = 0; i < x->n_children; i++)
+		count_uses(x->children[i], uses);
+}
+
 /* Literals of all rules, each once, with the rules that need it. */
 static void build_prefilter(struct matcher *m)
 {
@@ -400,11 +408,14 @@ static void build_prefilter(struct matcher *m)
 	size_t n_owners = 0, cap_owners = 0, n = 0;
 	struct span *literals;
 
+	uint32_t *uses = xcalloc(m->rs->n_atoms + 1, sizeof *uses);
+	for (uint32_t i = 0; i < m->n_rules; i++)
+		count_uses(m->rs->rules[m->rules[i].index].expr, uses);
 	m->unfiltered = xcalloc(m->n_rules + 1, sizeof *m->unfiltered);
 	m->local_unfiltered = xcalloc(m->n_rules + 1, sizeof *m->local_unfiltered);
 	for (uint32_t i = 0; i < m->n_rules; i++) {
 		const struct rule *r = &m->rs->rules[m->rules[i].index];
-		struct literal_set set = literals_of_expr(r->expr, m->rs, m->source->format, &arena);
+		struct literal_set set = literals_of_expr(r->expr, m->rs, uses, m->source->format, &arena);
 
 		if (!set.known) {
 			m->unfiltered[m->n_unfiltered] = m->rules[i].index;
@@ -425,6 +436,7 @@ static void build_prefilter(struct matcher *m)
 		}
 	}
 	m->unfiltered[m->n_unfiltered] = UINT32_MAX;
+	free(uses);
 
 	literals = xcalloc(known.n + 1, sizeof *literals);
 	for (size_t i = 0; i < known.n; i++)

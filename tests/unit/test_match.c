@@ -707,7 +707,7 @@ START_TEST(literals_of_rules)
 	storm = expr_string(&rs, "reason", "*storm of 2026*");
 	number = expr_atom(&rs, (struct atom){ .op = ATOM_GT, .field = FIELD_CPU, .number = 3 });
 	no = expr_make(&rs, EXPR_FALSE, 0, NULL);
-#define SET(x) set_text(literals_of_expr((x), &rs, FORMAT_TOWN, &a), &out)
+#define SET(x) set_text(literals_of_expr((x), &rs, NULL, FORMAT_TOWN, &a), &out)
 	ck_assert_str_eq(SET(kill), "[kill] ");
 	ck_assert_str_eq(SET(storm), "storm of 2026");
 	ck_assert_str_eq(SET(number), "-");
