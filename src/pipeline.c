@@ -778,7 +778,12 @@ static struct batch *batch_fetch(struct pipeline *p, struct lane *l)
 static void batch_done(struct pipeline *p, struct lane *l, struct batch *b)
 {
 	batch_take(p, l, b);
-	l->spare = b;
+	if (l->spare) {
+		batch_release(b);
+		free(b);
+	} else {
+		l->spare = b;
+	}
 }
 
 static void lane_settle(struct pipeline *p, struct lane *l)
@@ -799,15 +804,18 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 	struct batch *before = l->batch ? batch_fetch(p, l) : NULL, *b = l->spare;
 	struct buffer own;
 
+	l->spare = NULL;
 	/* What was not parsed needs the lane's decoder and matcher: the next block has to wait for it. */
 	if (before && (!before->in_order || next_candidate(before, before->n_parsed) != SIZE_MAX)) {
 		batch_done(p, l, before);
-		b = before;
 		before = NULL;
+		if (!b) {
+			b = l->spare;
+			l->spare = NULL;
+		}
 	}
 	if (!b)
 		b = xcalloc(1, sizeof *b);
-	l->spare = NULL;
 	own = b->own;
 	b->own = l->block;
 	l->block = own;
