@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include "base/memory.h"
+#include "base/quote.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -261,4 +262,42 @@ void add_doubts(const struct pipeline *p, struct diag_list *diags)
 	add_doubt(diags, "", e->evicted, "keys were dropped at the limit (--max-keys)");
 	add_doubt(diags, "", e->window_cut, "events were dropped from windows that were full");
 	add_doubt(diags, "", pipeline_notices_dropped(p), "more notices are not shown; --stats counts them");
+}
+
+/* ---- statistics ---- */
+
+void print_stats(const struct pipeline *p, double elapsed)
+{
+	struct lane_stats s;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
+		struct buffer text = BUFFER_INIT;
+		quote_terminal(&text, span_from_string(s.name));
+		fprintf(stderr, "%s (%s): %" PRIu64 " bytes, %" PRIu64 " lines, %" PRIu64 " records in %" PRIu64 " file%s\n",
+			buffer_string(&text), s.source, s.decoder->bytes, s.decoder->lines, s.decoder->records, s.files, s.files == 1 ? "" : "s");
+		fprintf(stderr, "  candidates %" PRIu64 ", parsed %" PRIu64 ", unparsed %" PRIu64 ", matched %" PRIu64 ", late %" PRIu64 ", cut %" PRIu64
+				", from the future %" PRIu64 ", with NUL %" PRIu64 ", regex limits hit %" PRIu64 "\n",
+			s.matcher->candidates, s.decoder->parsed, s.decoder->unparsed, s.matcher->matched, s.late, s.decoder->cut, s.future,
+			s.decoder->nul_bytes, s.matcher->regex_limit_hits);
+		struct span sample = buffer_span(&s.decoder->unparsed_sample);
+		while (sample.len) {
+			const char *end = memchr(sample.ptr, '\n', sample.len);
+			size_t len = end ? (size_t)(end - sample.ptr) : sample.len;
+			buffer_clear(&text);
+			quote_terminal(&text, span_of(sample.ptr, len));
+			fprintf(stderr, "  unparsed: %s\n", buffer_string(&text));
+			sample = span_from(sample, len + (end ? 1 : 0));
+		}
+		buffer_release(&text);
+		bytes += s.decoder->bytes;
+	}
+	const struct engine_stats *e = engine_stats(pipeline_engine(p));
+	fprintf(stderr, "events %" PRIu64 ", late %" PRIu64 ", without a group-by field %" PRIu64 ", keys %" PRIu64 " (peak %" PRIu64 "), evicted %" PRIu64
+			", dropped from full windows %" PRIu64 ", held back at most %" PRIu64 "\n",
+		e->events, e->late, e->missing_key, e->keys, e->keys_peak, e->evicted, e->window_cut, pipeline_held_peak(p));
+	fprintf(stderr, "incidents opened %" PRIu64 ", updated %" PRIu64 ", resolved %" PRIu64 ", still open %" PRIu64 ", inhibited %" PRIu64
+			", absences undetermined %" PRIu64 ", commands refused %" PRIu64 "\n",
+		e->opened, e->updated, e->resolved, engine_open_incidents(pipeline_engine(p)), e->inhibited, e->undetermined, e->commands_refused);
+	fprintf(stderr, "%.1f MiB in %.2f s (%.0f MiB/s)\n", (double)bytes / 1048576, elapsed, (double)bytes / 1048576 / (elapsed > 0 ? elapsed : 1));
 }

@@ -58,6 +58,8 @@ bool reading_open(const struct options *o, const struct ruleset *rules, char *co
 void reading_release(struct reading *r);
 /* What the end of a run has to say in any case: late and lost things are never silent. */
 void add_doubts(const struct pipeline *p, struct diag_list *diags);
+/* --stats, to standard error. */
+void print_stats(const struct pipeline *p, double seconds);
 /* -o text or -o jsonl, to standard output; by default text. False with diagnostics when it is another. */
 bool wants_jsonl(const struct options *o, bool *ret, struct diag_list *diags);
 

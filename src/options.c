@@ -70,7 +70,7 @@ static const struct option_row table[] = {
 	{ OPT_AT, "at", "TIME", "as it stood at this time", "<time>", V(VERB_EXPLAIN) },
 	{ OPT_ALL, "all", NULL, "also rules that open no incidents", NULL, V(VERB_RULES) },
 	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
-	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) },
+	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) },
 	{ OPT_THREADS, "threads", "N", "use N threads (default: processors)", NULL, V(VERB_RUN) },
 	{ OPT_MAX_RECORD, "max-record", "BYTES", "cut longer records (default 1 MiB)", NULL, READING },

@@ -26,11 +26,14 @@ int verb_fields(const struct options *o)
 	struct field_survey *survey = field_survey_new(&rs->fields);
 	reading.pipeline.look = field_survey_add;
 	reading.pipeline.look_context = survey;
+	int64_t began_ns = wall_clock_ns();
 	struct pipeline *pipeline = pipeline_new(&reading.pipeline, NULL, 0, &diags);
 	struct run *run = run_new(pipeline, &reading.run, &reading.streams, &diags);
 	bool ok = run_read(run) && !reading.bad_inputs;
 	run_free(run);
 	add_doubts(pipeline, &diags);
+	if (o->stats)
+		print_stats(pipeline, (double)(wall_clock_ns() - began_ns) / NS_PER_SECOND);
 	if (jsonl)
 		field_survey_jsonl(survey, &out);
 	else
