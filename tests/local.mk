@@ -6,5 +6,6 @@ trace_same_LDADD = $(tocsin_libs)
 tap_tests += tests/catalogue.tap tests/explain.tap tests/manual.tap
 tap_tests += tests/sigma.tap
 tap_tests += tests/follow.tap
+tap_tests += tests/checkpoint.tap
 tap_tests += tests/diff.tap
 tap_tests += tests/fields.tap
