@@ -1097,7 +1097,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 /*
  *	version · watermark · next lane's number
  *	n lanes, ascending numbers:
- *	  name, number, source (empty: not known yet), newest stamp, sequence, mtime of its file
+ *	  name, number, source (empty: not known yet), newest stamp, least stamp, sequence, mtime of its file
  *	  place (file, generation, line, offset), bytes not framed yet, when they were read, and seen the same
  *	  0 | 1 and the place from which on bytes are of the next file, where that is, lines before it
  *	  [format of the source] decoder's state
@@ -1254,6 +1254,7 @@ static struct pipeline_saved_lane describe_lane(struct codec_reader *in)
 	codec_get_u64(in);
 	l.source = codec_get_span(in);
 	l.newest_ns = codec_get_i64(in);
+	codec_get_i64(in);
 	codec_get_u64(in);
 	codec_get_i64(in);
 	skip_place(in);
