@@ -348,7 +348,7 @@ sub status_text
 }
 
 # All that is written has been read, and that is on record.
-sub mark_safe { $_->{safe} = $_->{written} for values %{ $w->{logs} } }
+sub mark_safe { for (values %{ $w->{logs} }) { $_->{safe} = $_->{written}; $_->{pruned} = 0 } }
 
 sub run_cron
 {
@@ -520,6 +520,7 @@ sub rotate
 	my ($log, $step, $copy) = @_;
 	finish_packing($log);
 	return 1 if !defined $log->{live} || $log->{live} == $log->{written} || ($copy && $log->{mid_line});
+	return 1 if $log->{pruned}; # a file that was made anew is known by its lines only while it has the log's name
 	return 1 if !$copy && $log->{generations} && @{ $log->{generations} } && $log->{generations}[-1]{end} > $log->{live};
 	my $name = make_room($log) // return 1;
 	my $live = path_of($log, basename($log->{path}));
@@ -588,6 +589,7 @@ sub prune
 	utime $w->{now} / 1000, $w->{now} / 1000, "$live.tmp";
 	rename "$live.tmp", $live or die "$live: $!";
 	$log->{live} = $cut;
+	$log->{pruned} = 1;
 	counted('prunes');
 	return 1;
 }
