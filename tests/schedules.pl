@@ -12,6 +12,7 @@
 #	SCHEDULE_CASES=N      how many (default 300)
 #	SCHEDULE_FIRST=N      the first seed (default 1)
 #	SCHEDULE_SECONDS=N    begin no new one after so long
+#	SCHEDULE_HURRY=1      rotate under a follower that has not even seen the last rotation (copytruncate twice between two looks can lose lines)
 #	SCHEDULE_KEEP=DIR     where what is left of failing ones goes
 use strict;
 use warnings;
@@ -617,6 +618,8 @@ sub do_step
 	return session_start($step) if $do eq 'start';
 	return session_stop() if $do eq 'stop';
 	return session_kill($step) if $do eq 'kill';
+	# Time is so fast here that a day's rotations may pass between two looks of a follower. Real ones are seconds apart at least.
+	if ($step->{log} && $session && !$ENV{SCHEDULE_HURRY}) { asleep() or return 0 }
 	return rotate($log, $step, 0) if $do eq 'rename';
 	return rotate($log, $step, 1) if $do eq 'copytruncate';
 	return compress($log, $step) if $do eq 'compress';
