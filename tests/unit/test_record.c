@@ -388,6 +388,9 @@ static const struct {
 	/* New Year both ways; the first line is not younger than the file, though October is farther from March than the next October */
 	{ FORMAT_TEXT, "Dec 31 23:59:59 a\nJan  1 00:00:00 b\nDec 31 23:59:58 c\n",
 	  "0 17 1 0 2026-01-01T04:59:59Z S\n18 17 1 1 2026-01-01T05:00:00Z S\n36 17 1 2 2026-01-01T04:59:58Z S\n" },
+	/* Escapes: of what no literal holds, of anything else, half of one, and colours. */
+	{ FORMAT_TOWN, "2026-01-01 00:00:00 \\\" \\\\u0041 \\n\n2026-01-01 00:00:01 \\u0041\n2026-01-01 00:00:02 C:\\Users\n2026-01-01 00:00:03 \\\n2026-01-01 00:00:04 \033[0m\n",
+	  "0 33 1 0 2026-01-01T05:00:00Z S\n34 26 1 1 2026-01-01T05:00:01Z SE\n61 28 1 2 2026-01-01T05:00:02Z SE\n90 21 1 3 2026-01-01T05:00:03Z SE\n112 24 1 4 2026-01-01T05:00:04Z SE\n" },
 	{ FORMAT_TEXT, "May  1 00:00:00 a\n", "0 17 1 0 2025-05-01T04:00:00Z S\n" },
 	{ FORMAT_EVENTS, "{\"ts\":\"2026-01-03T18:52:51Z\",\n{\"ts\":\"2026-01-03T18:52:52Z\"}\n{\"ts\":\"2026-01-03T18:52:52\"}\n",
 	  "0 29 1 0 2026-01-03T18:52:51Z S\n30 29 1 1 2026-01-03T18:52:52Z S\n60 28 1 2 2026-01-03T23:52:52Z S\n" },
