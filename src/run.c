@@ -459,7 +459,10 @@ static void report_progress(struct run *r)
 
 /* ---- signals ---- */
 
-/* What is taken from now on; a signal that is ignored stays so. */
+/*
+ * What is taken from now on. A stop that was ignored stays ignored, as shells do with what they start behind them; the others only ask for something: under
+ * nohup a hang-up reads the rules again, too. (What is blocked is queued even where it is ignored.)
+ */
 static void signals_open(struct run *r)
 {
 	static const int all[] = { SIGUSR1, SIGTERM, SIGINT, SIGHUP };
@@ -468,7 +471,7 @@ static void signals_open(struct run *r)
 	sigemptyset(&r->taken);
 	for (size_t i = 0; i < n; i++) {
 		struct sigaction now;
-		if (sigaction(all[i], NULL, &now) == 0 && (now.sa_handler != SIG_IGN || all[i] == SIGUSR1))
+		if (sigaction(all[i], NULL, &now) == 0 && (now.sa_handler != SIG_IGN || all[i] == SIGUSR1 || all[i] == SIGHUP))
 			sigaddset(&r->taken, all[i]);
 	}
 	sigprocmask(SIG_BLOCK, &r->taken, &r->mask_before);
