@@ -89,16 +89,13 @@ static struct incident_copy *copy_new(struct diff_side *s, const struct change *
 	copy->opened_ns = c->opened_ns;
 	copy->resolved_ns = TIME_NONE;
 	copy->value = c->value;
-	json_open(&json, '{');
+	json_named_values(&json, NULL, c->key, c->n_key);
 	for (size_t i = 0; i < c->n_key; i++) {
 		buffer_append_string(&key, i ? ", " : "");
 		quote_terminal(&key, c->key[i].name);
 		buffer_append_char(&key, '=');
 		quote_terminal(&key, c->key[i].value);
-		json_name_span(&json, c->key[i].name);
-		json_span(&json, c->key[i].value);
 	}
-	json_close(&json, '}');
 	copy->key = taken(&key);
 	copy->key_json = taken(&json);
 	return copy;
@@ -349,36 +346,25 @@ static void text_pair(struct buffer *out, const struct diff_style *style, const 
 
 static void json_incident(struct buffer *out, const char *name, const struct incident_copy *c)
 {
-	json_name(out, name);
 	if (!c) {
-		buffer_append_string(out, "null");
+		json_null(out, name);
 		return;
 	}
-	json_open(out, '{');
-	json_name(out, "id");
-	json_string(out, c->id);
-	json_name(out, "title");
-	json_string(out, c->title);
-	json_name(out, "level");
-	json_string(out, level_name(c->level));
-	json_name(out, "opened");
-	json_time(out, c->opened_ns);
-	json_name(out, "resolved");
-	json_time(out, c->resolved_ns);
-	json_name(out, "value");
-	json_number(out, c->value);
-	json_name(out, "count");
-	json_count(out, c->count);
-	json_name(out, "updates");
-	json_count(out, c->updates);
-	json_name(out, "summary");
-	json_span(out, span_of(c->summary, c->summary_len));
-	json_name(out, "commands");
-	json_open(out, '[');
+	json_open(out, name, '{');
+	json_string(out, "id", c->id);
+	json_string(out, "title", c->title);
+	json_string(out, "level", level_name(c->level));
+	json_time(out, "opened", c->opened_ns);
+	json_time(out, "resolved", c->resolved_ns);
+	json_number(out, "value", c->value);
+	json_count(out, "count", c->count);
+	json_count(out, "updates", c->updates);
+	json_span(out, "summary", span_of(c->summary, c->summary_len));
+	json_open(out, "commands", '[');
 	for (struct span rest = buffer_span(&c->commands); rest.len;) {
 		const char *end = memchr(rest.ptr, '\n', rest.len);
 		struct span line = span_of(rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len);
-		json_span(out, line);
+		json_span(out, NULL, line);
 		rest = span_from(rest, line.len + 1);
 	}
 	json_close(out, ']');
@@ -394,11 +380,9 @@ static void json_differences(struct buffer *out, const struct incident_copy *a, 
 		     { "title", strcmp(a->title, b->title) != 0 }, { "value", a->value != b->value }, { "count", a->count != b->count },
 		     { "updates", a->updates != b->updates }, { "summary", !same_text(a, b) }, { "commands", a->commands_hash != b->commands_hash } };
 
-	json_open(out, '[');
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
 		if (list[i].differs)
-			json_string(out, list[i].name);
-	json_close(out, ']');
+			json_string(out, NULL, list[i].name);
 }
 
 static const char *const kind_names[DIFF_KIND_COUNT] = { [DIFF_LOST] = "lost", [DIFF_GAINED] = "gained", [DIFF_CHANGED] = "changed" };
@@ -407,24 +391,19 @@ static void json_pair(struct buffer *out, const struct pair *p)
 {
 	const struct incident_copy *c = p->old ? p->old : p->new;
 
-	json_open(out, '{');
-	json_name(out, "schema");
-	json_string(out, "tocsin.diff.v1");
-	json_name(out, "change");
-	json_string(out, kind_names[p->kind]);
-	json_name(out, "rule");
-	json_string(out, c->rule);
-	json_name(out, "key");
+	json_open(out, NULL, '{');
+	json_string(out, "schema", "tocsin.diff.v1");
+	json_string(out, "change", kind_names[p->kind]);
+	json_string(out, "rule", c->rule);
+	json_name(out, SPAN("key"));
 	buffer_append_string(out, c->key_json);
-	json_name(out, "differences");
+	json_open(out, "differences", '[');
 	if (p->kind == DIFF_CHANGED)
 		json_differences(out, p->old, p->new);
-	else
-		buffer_append_string(out, "[]");
+	json_close(out, ']');
 	json_incident(out, "old", p->old);
 	json_incident(out, "new", p->new);
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_close_line(out);
 }
 
 struct diff_totals diff_write(struct diff_side *old, struct diff_side *new, const struct diff_style *style, struct buffer *out)

@@ -669,113 +669,66 @@ void explain_text(const struct explain *x, const struct explain_style *style, st
 
 #define SCHEMA "tocsin.explain.v1"
 
-static void json_example(struct buffer *out, const struct example *e)
+static void json_example(struct buffer *out, const char *name, const struct example *e)
 {
-	json_open(out, '{');
-	json_name(out, "source");
-	json_string(out, e->source);
-	json_name(out, "file");
-	json_string(out, e->file);
-	json_name(out, "line");
-	json_count(out, e->line);
-	json_name(out, "time");
-	json_time(out, e->time_ns);
-	json_name(out, "text");
-	json_span(out, span_of(e->text ? e->text : "", e->text_len));
-	json_close(out, '}');
+	json_evidence(out, name, &(struct evidence){ e->source, e->file, e->line, e->time_ns, span_of(e->text, e->text_len) });
 }
 
 static void json_examples(struct buffer *out, const char *name, const struct examples *list)
 {
-	json_name(out, name);
-	json_open(out, '[');
+	json_open(out, name, '[');
 	for (uint64_t i = list->total > EXAMPLES ? list->total - EXAMPLES : 0; i < list->total; i++)
-		json_example(out, &list->items[i % EXAMPLES]);
+		json_example(out, NULL, &list->items[i % EXAMPLES]);
 	json_close(out, ']');
 }
 
-static void json_key(struct buffer *out, const struct named_value *key, size_t n)
+static void json_cell(struct buffer *out, const char *name, const struct cell_copy *c)
 {
-	json_name(out, "key");
-	json_open(out, '{');
-	for (size_t i = 0; i < n; i++) {
-		json_name_span(out, key[i].name);
-		json_span(out, key[i].value);
-	}
-	json_close(out, '}');
-}
-
-static void json_cell(struct buffer *out, const struct cell_copy *c)
-{
-	json_open(out, '{');
-	json_key(out, c->key, c->n_key);
-	json_name(out, "time");
-	json_time(out, c->now_ns);
-	json_name(out, "window_from");
-	json_time(out, c->from_ns);
-	json_name(out, "value");
-	json_number(out, c->value);
-	json_name(out, "holds");
-	buffer_append_string(out, c->holds ? "true" : "false");
-	json_name(out, "events");
-	json_count(out, c->n_entries);
-	json_name(out, "newest");
-	json_open(out, '[');
+	json_open(out, name, '{');
+	json_named_values(out, "key", c->key, c->n_key);
+	json_time(out, "time", c->now_ns);
+	json_time(out, "window_from", c->from_ns);
+	json_number(out, "value", c->value);
+	json_bool(out, "holds", c->holds);
+	json_count(out, "events", c->n_entries);
+	json_open(out, "newest", '[');
 	for (uint32_t i = 0; i < c->n_shown; i++)
-		json_example(out, &c->entries[i]);
+		json_example(out, NULL, &c->entries[i]);
 	json_close(out, ']');
-	json_name(out, "inputs");
-	json_open(out, '[');
+	json_open(out, "inputs", '[');
 	for (uint32_t i = 0; i < c->n_inputs; i++) {
-		json_open(out, '{');
-		json_name(out, "rule");
-		json_string(out, c->inputs[i].rule->name);
-		json_name(out, "negated");
-		buffer_append_string(out, c->inputs[i].negated ? "true" : "false");
-		json_name(out, "seen");
-		buffer_append_string(out, c->inputs[i].seen ? "true" : "false");
-		json_name(out, "time");
-		json_time(out, c->inputs[i].time_ns);
+		json_open(out, NULL, '{');
+		json_string(out, "rule", c->inputs[i].rule->name);
+		json_bool(out, "negated", c->inputs[i].negated);
+		json_bool(out, "seen", c->inputs[i].seen);
+		json_time(out, "time", c->inputs[i].time_ns);
 		json_close(out, '}');
 	}
 	json_close(out, ']');
-	json_name(out, "last_observed");
-	json_time(out, c->last_ns);
-	json_name(out, "waits_until");
-	json_time(out, c->pending_ns);
-	json_name(out, "incident");
+	json_time(out, "last_observed", c->last_ns);
+	json_time(out, "waits_until", c->pending_ns);
 	if (c->incident)
-		json_string(out, c->incident);
+		json_string(out, "incident", c->incident);
 	else
-		buffer_append_string(out, "null");
-	json_name(out, "opened");
-	json_time(out, c->opened_ns);
-	json_name(out, "resolves");
-	json_time(out, c->incident && c->resolve_ns != INT64_MAX ? c->resolve_ns : TIME_NONE);
-	json_name(out, "count");
-	json_count(out, c->count);
+		json_null(out, "incident");
+	json_time(out, "opened", c->opened_ns);
+	json_time(out, "resolves", c->incident && c->resolve_ns != INT64_MAX ? c->resolve_ns : TIME_NONE);
+	json_count(out, "count", c->count);
 	json_close(out, '}');
 }
 
 static void json_near(struct buffer *out, const struct near_miss *m, size_t n)
 {
-	json_name(out, "near_misses");
-	json_open(out, '[');
+	json_open(out, "near_misses", '[');
 	for (size_t i = 0; i < n; i++) {
-		json_open(out, '{');
-		json_name(out, "time");
-		json_time(out, m[i].time_ns);
-		json_key(out, m[i].key, m[i].n_key);
-		json_name(out, "value");
-		json_number(out, m[i].value);
-		json_name(out, "text");
-		json_string(out, m[i].text);
-		json_name(out, "times");
-		json_count(out, m[i].times);
-		json_name(out, "file");
-		json_string(out, m[i].file);
-		json_name(out, "line");
-		json_count(out, m[i].line);
+		json_open(out, NULL, '{');
+		json_time(out, "time", m[i].time_ns);
+		json_named_values(out, "key", m[i].key, m[i].n_key);
+		json_number(out, "value", m[i].value);
+		json_string(out, "text", m[i].text);
+		json_count(out, "times", m[i].times);
+		json_string(out, "file", m[i].file);
+		json_count(out, "line", m[i].line);
 		json_close(out, '}');
 	}
 	json_close(out, ']');
@@ -783,58 +736,41 @@ static void json_near(struct buffer *out, const struct near_miss *m, size_t n)
 
 static void json_detection(const struct explain *x, struct buffer *out, const struct detection_story *d)
 {
-	json_open(out, '{');
-	json_name(out, "rule");
-	json_string(out, d->rule->name);
-	json_name(out, "file");
-	json_string(out, d->rule->file);
-	json_name(out, "line");
-	json_count(out, (uint64_t)d->rule->line);
-	json_name(out, "observed");
-	buffer_append_string(out, d->judged ? "true" : "false");
-	json_name(out, "looked_at");
-	json_count(out, d->looked_at);
-	json_name(out, "matched");
-	json_count(out, d->matched);
-	json_name(out, "excluded");
-	json_count(out, d->excluded);
-	json_name(out, "unselected");
-	json_count(out, d->unselected);
+	json_open(out, NULL, '{');
+	json_string(out, "rule", d->rule->name);
+	json_string(out, "file", d->rule->file);
+	json_count(out, "line", (uint64_t)d->rule->line);
+	json_bool(out, "observed", d->judged);
+	json_count(out, "looked_at", d->looked_at);
+	json_count(out, "matched", d->matched);
+	json_count(out, "excluded", d->excluded);
+	json_count(out, "unselected", d->unselected);
 	json_examples(out, "examples", &d->examples);
-	json_name(out, "clauses");
-	json_open(out, '[');
+	json_open(out, "clauses", '[');
 	if (d->n_rows)
 		qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
 	for (size_t i = 0; i < d->n_rows; i++) {
 		const struct clause *c = &d->rows[i].clause;
 		const struct expr *place = c->atom && c->excludes ? c->atom : c->inner ? c->inner : c->node;
-		json_open(out, '{');
-		json_name(out, "excludes");
-		buffer_append_string(out, c->excludes ? "true" : "false");
-		json_name(out, "selection");
-		json_string(out, c->inner ? c->inner->selection : c->node->selection);
-		json_name(out, "filter");
+		json_open(out, NULL, '{');
+		json_bool(out, "excludes", c->excludes);
+		json_string(out, "selection", c->inner ? c->inner->selection : c->node->selection);
 		if (c->inner)
-			json_string(out, c->node->selection);
+			json_string(out, "filter", c->node->selection);
 		else
-			buffer_append_string(out, "null");
-		json_name(out, "value");
+			json_null(out, "filter");
 		if (c->atom) {
 			struct buffer text = BUFFER_INIT;
 			clause_atom_text(x->o.rules, c->atom, &text);
-			json_span(out, buffer_span(&text));
+			json_span(out, "value", buffer_span(&text));
 			buffer_release(&text);
 		} else {
-			buffer_append_string(out, "null");
+			json_null(out, "value");
 		}
-		json_name(out, "file");
-		json_string(out, place->file);
-		json_name(out, "line");
-		json_count(out, (uint64_t)place->line);
-		json_name(out, "count");
-		json_count(out, d->rows[i].count);
-		json_name(out, "alone");
-		json_count(out, d->rows[i].alone);
+		json_string(out, "file", place->file);
+		json_count(out, "line", (uint64_t)place->line);
+		json_count(out, "count", d->rows[i].count);
+		json_count(out, "alone", d->rows[i].alone);
 		json_examples(out, "examples", &d->rows[i].examples);
 		json_close(out, '}');
 	}
@@ -857,66 +793,42 @@ static void json_rule(const struct explain *x, const struct rule *r, struct buff
 
 	if (r->correlation)
 		near_condition(&condition, r->correlation);
-	json_open(out, '{');
-	json_name(out, "schema");
-	json_string(out, SCHEMA);
-	json_name(out, "rule");
-	json_string(out, r->name);
-	json_name(out, "title");
-	json_string(out, r->title);
-	json_name(out, "level");
-	json_string(out, level_name(r->level));
-	json_name(out, "file");
-	json_string(out, r->file);
-	json_name(out, "line");
-	json_count(out, (uint64_t)r->line);
-	json_name(out, "type");
-	json_string(out, r->correlation ? correlation_type_name(r->correlation->type) : "detection");
-	json_name(out, "condition");
-	json_span(out, buffer_span(&condition));
-	json_name(out, "timespan_s");
-	json_number(out, r->correlation ? (double)r->correlation->timespan_ns / NS_PER_SECOND : 0);
-	json_name(out, "at");
-	json_time(out, x->o.at_ns);
-	json_name(out, "inspected");
-	json_time(out, x->inspected_ns);
-	json_name(out, "counts");
-	json_open(out, '{');
+	json_open(out, NULL, '{');
+	json_string(out, "schema", SCHEMA);
+	json_string(out, "rule", r->name);
+	json_string(out, "title", r->title);
+	json_string(out, "level", level_name(r->level));
+	json_string(out, "file", r->file);
+	json_count(out, "line", (uint64_t)r->line);
+	json_string(out, "type", r->correlation ? correlation_type_name(r->correlation->type) : "detection");
+	json_span(out, "condition", buffer_span(&condition));
+	json_number(out, "timespan_s", r->correlation ? (double)r->correlation->timespan_ns / NS_PER_SECOND : 0);
+	json_time(out, "at", x->o.at_ns);
+	json_time(out, "inspected", x->inspected_ns);
+	json_open(out, "counts", '{');
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-		json_name(out, counts[i].name);
-		json_count(out, counts[i].n);
+		json_count(out, counts[i].name, counts[i].n);
 	}
-	json_name(out, "late");
-	json_count(out, x->late);
+	json_count(out, "late", x->late);
 	json_close(out, '}');
-	json_name(out, "state");
-	json_open(out, '[');
+	json_open(out, "state", '[');
 	for (size_t i = 0; i < x->n_cells; i++)
 		if (x->cells[i].rule == r)
-			json_cell(out, &x->cells[i]);
+			json_cell(out, NULL, &x->cells[i]);
 	json_close(out, ']');
 	if (x->o.rule) {
-		json_name(out, "incidents");
-		json_open(out, '[');
+		json_open(out, "incidents", '[');
 		for (size_t i = 0; i < x->n_openings; i++) {
 			const struct opening *o = &x->openings[i];
-			json_open(out, '{');
-			json_name(out, "id");
-			json_string(out, o->id);
-			json_name(out, "opened");
-			json_time(out, o->cell.opened_ns);
-			json_name(out, "resolved");
-			json_time(out, o->resolved_ns);
-			json_name(out, "updates");
-			json_count(out, o->updates);
-			json_name(out, "count");
-			json_count(out, o->count);
-			json_name(out, "summary");
-			json_span(out, span_of(o->summary ? o->summary : "", o->summary_len));
-			json_name(out, "opened_by");
-			json_example(out, &o->event);
-			json_name(out, "then");
-			json_cell(out, &o->cell);
+			json_open(out, NULL, '{');
+			json_string(out, "id", o->id);
+			json_time(out, "opened", o->cell.opened_ns);
+			json_time(out, "resolved", o->resolved_ns);
+			json_count(out, "updates", o->updates);
+			json_count(out, "count", o->count);
+			json_span(out, "summary", span_of(o->summary ? o->summary : "", o->summary_len));
+			json_example(out, "opened_by", &o->event);
+			json_cell(out, "then", &o->cell);
 			json_close(out, '}');
 		}
 		json_close(out, ']');
@@ -924,8 +836,7 @@ static void json_rule(const struct explain *x, const struct rule *r, struct buff
 	const struct near_miss *m = near_best(x->near, r, &n);
 	json_near(out, m, n);
 	if (x->o.rule) {
-		json_name(out, "detections");
-		json_open(out, '[');
+		json_open(out, "detections", '[');
 		for (size_t i = 0; i < x->n_detections; i++)
 			json_detection(x, out, &x->detections[i]);
 		json_close(out, ']');
@@ -934,8 +845,7 @@ static void json_rule(const struct explain *x, const struct rule *r, struct buff
 		json_examples(out, "inhibited", &t->inhibiteds);
 		json_examples(out, "late", &x->lates);
 	}
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_close_line(out);
 	buffer_release(&condition);
 }
 
@@ -948,26 +858,16 @@ void explain_jsonl(const struct explain *x, struct buffer *out)
 	}
 	for (size_t i = 0; i < x->n_sources; i++) {
 		const struct source_story *s = &x->sources[i];
-		json_open(out, '{');
-		json_name(out, "schema");
-		json_string(out, SCHEMA);
-		json_name(out, "log");
-		json_string(out, s->name);
-		json_name(out, "source");
-		json_string(out, s->source);
-		json_name(out, "records");
-		json_count(out, s->records);
-		json_name(out, "first");
-		json_time(out, s->first_ns);
-		json_name(out, "newest");
-		json_time(out, s->newest_ns);
-		json_name(out, "watermark");
-		json_time(out, s->newest_ns == TIME_NONE ? TIME_NONE : s->newest_ns - x->lateness_ns);
-		json_name(out, "late");
-		json_count(out, s->late);
-		json_name(out, "future");
-		json_count(out, s->future);
-		json_close(out, '}');
-		buffer_append_char(out, '\n');
+		json_open(out, NULL, '{');
+		json_string(out, "schema", SCHEMA);
+		json_string(out, "log", s->name);
+		json_string(out, "source", s->source);
+		json_count(out, "records", s->records);
+		json_time(out, "first", s->first_ns);
+		json_time(out, "newest", s->newest_ns);
+		json_time(out, "watermark", s->newest_ns == TIME_NONE ? TIME_NONE : s->newest_ns - x->lateness_ns);
+		json_count(out, "late", s->late);
+		json_count(out, "future", s->future);
+		json_close_line(out);
 	}
 }

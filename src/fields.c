@@ -346,78 +346,54 @@ void field_survey_jsonl(struct field_survey *s, struct buffer *out)
 
 	for (size_t i = 0; i < s->types.n; i++) {
 		const struct type_table *t = list[i];
-		json_open(out, '{');
-		json_name(out, "schema");
-		json_string(out, "tocsin.fields.v1");
-		json_name(out, "source");
-		json_string(out, t->source);
-		json_name(out, "type");
+		json_open(out, NULL, '{');
+		json_string(out, "schema", "tocsin.fields.v1");
+		json_string(out, "source", t->source);
 		if (t->type)
-			json_span(out, span_of(t->type, t->type_len));
+			json_span(out, "type", span_of(t->type, t->type_len));
 		else
-			buffer_append_string(out, "null");
-		json_name(out, "other_types");
-		buffer_append_string(out, t->others ? "true" : "false");
-		json_name(out, "events");
-		json_count(out, t->events);
-		json_name(out, "fields");
-		json_open(out, '[');
+			json_null(out, "type");
+		json_bool(out, "other_types", t->others);
+		json_count(out, "events", t->events);
+		json_open(out, "fields", '[');
 		for (size_t j = 0; j < t->n; j++) {
 			const struct field_row *r = &t->rows[j];
-			json_open(out, '{');
-			json_name(out, "name");
-			json_span(out, field_name(s->fields, r->field));
-			json_name(out, "description");
+			json_open(out, NULL, '{');
+			json_span(out, "name", field_name(s->fields, r->field));
 			if (r->field < FIELD_BUILTIN_COUNT)
-				json_string(out, field_description(r->field));
+				json_string(out, "description", field_description(r->field));
 			else
-				buffer_append_string(out, "null");
-			json_name(out, "events");
-			json_count(out, r->events);
-			json_name(out, "values");
-			json_open(out, '[');
+				json_null(out, "description");
+			json_count(out, "events", r->events);
+			json_open(out, "values", '[');
 			for (uint32_t k = 0; k < r->n_values; k++) {
-				json_open(out, '{');
-				json_name(out, "value");
-				json_span(out, span_of(r->values[k].text, r->values[k].len));
-				json_name(out, "cut");
-				buffer_append_string(out, r->values[k].cut ? "true" : "false");
-				json_name(out, "events");
-				json_count(out, r->values[k].count);
+				json_open(out, NULL, '{');
+				json_span(out, "value", span_of(r->values[k].text, r->values[k].len));
+				json_bool(out, "cut", r->values[k].cut);
+				json_count(out, "events", r->values[k].count);
 				json_close(out, '}');
 			}
 			json_close(out, ']');
-			json_name(out, "more");
-			buffer_append_string(out, r->more ? "true" : "false");
+			json_bool(out, "more", r->more);
 			json_close(out, '}');
 		}
 		json_close(out, ']');
-		json_close(out, '}');
-		buffer_append_char(out, '\n');
+		json_close_line(out);
 	}
 	free(list);
-	json_open(out, '{');
-	json_name(out, "schema");
-	json_string(out, "tocsin.fields.v1");
-	json_name(out, "events");
-	json_count(out, s->events);
-	json_name(out, "unparsed");
-	json_count(out, s->n_unparsed);
-	json_name(out, "lines");
-	json_open(out, '[');
+	json_open(out, NULL, '{');
+	json_string(out, "schema", "tocsin.fields.v1");
+	json_count(out, "events", s->events);
+	json_count(out, "unparsed", s->n_unparsed);
+	json_open(out, "lines", '[');
 	for (size_t i = 0; i < s->n_shown; i++) {
-		json_open(out, '{');
-		json_name(out, "source");
-		json_string(out, s->unparsed[i].source);
-		json_name(out, "file");
-		json_string(out, s->unparsed[i].file);
-		json_name(out, "line");
-		json_count(out, s->unparsed[i].line);
-		json_name(out, "text");
-		json_span(out, span_of(s->unparsed[i].text, s->unparsed[i].len));
+		json_open(out, NULL, '{');
+		json_string(out, "source", s->unparsed[i].source);
+		json_string(out, "file", s->unparsed[i].file);
+		json_count(out, "line", s->unparsed[i].line);
+		json_span(out, "text", span_of(s->unparsed[i].text, s->unparsed[i].len));
 		json_close(out, '}');
 	}
 	json_close(out, ']');
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_close_line(out);
 }

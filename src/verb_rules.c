@@ -77,44 +77,37 @@ static bool asked_for(const struct options *o, const struct ruleset *rs, const s
 
 static void json_strings(struct buffer *out, const char *name, const char *const *list)
 {
-	json_name(out, name);
-	json_open(out, '[');
+	json_open(out, name, '[');
 	for (size_t i = 0; list && list[i]; i++)
-		json_string(out, list[i]);
+		json_string(out, NULL, list[i]);
 	json_close(out, ']');
 }
 
 static void json_seconds(struct buffer *out, const char *name, int64_t ns)
 {
-	json_name(out, name);
 	if (ns == DURATION_NEVER)
-		buffer_append_string(out, "null");
+		json_null(out, name);
 	else
-		json_number(out, (double)ns / NS_PER_SECOND);
+		json_number(out, name, (double)ns / NS_PER_SECOND);
 }
 
 static void json_correlation(const struct ruleset *rs, const struct correlation *k, struct buffer *out)
 {
-	json_open(out, '{');
-	json_name(out, "type");
-	json_string(out, correlation_type_name(k->type));
-	json_name(out, "rules");
-	json_open(out, '[');
+	json_open(out, "correlation", '{');
+	json_string(out, "type", correlation_type_name(k->type));
+	json_open(out, "rules", '[');
 	for (uint32_t i = 0; i < k->n_inputs; i++)
-		json_string(out, rs->rules[k->inputs[i].rule].name);
+		json_string(out, NULL, rs->rules[k->inputs[i].rule].name);
 	json_close(out, ']');
-	json_name(out, "group_by");
-	json_open(out, '[');
+	json_open(out, "group_by", '[');
 	for (uint32_t i = 0; i < k->n_keys; i++)
-		json_string(out, k->keys[i]);
+		json_string(out, NULL, k->keys[i]);
 	json_close(out, ']');
-	json_name(out, "field");
-	json_open(out, '[');
+	json_open(out, "field", '[');
 	for (uint32_t i = 0; i < k->n_value_fields; i++)
-		json_span(out, field_name(&rs->fields, k->value_fields[i]));
+		json_span(out, NULL, field_name(&rs->fields, k->value_fields[i]));
 	json_close(out, ']');
-	json_name(out, "condition");
-	json_string(out, k->condition_text);
+	json_string(out, "condition", k->condition_text);
 	json_seconds(out, "timespan_s", k->timespan_ns);
 	json_close(out, '}');
 }
@@ -125,65 +118,48 @@ static void json_rule(const struct ruleset *rs, const struct rule *r, struct buf
 	size_t n = 0;
 
 	add_services(rs, r, services, &n, 16);
-	json_open(out, '{');
-	json_name(out, "schema");
-	json_string(out, "tocsin.rule.v1");
-	json_name(out, "name");
-	json_string(out, r->name);
-	json_name(out, "id");
-	json_string(out, r->id);
-	json_name(out, "title");
-	json_string(out, r->title);
-	json_name(out, "level");
-	json_string(out, level_name(r->level));
-	json_name(out, "status");
-	json_string(out, r->status);
-	json_name(out, "alerts");
-	buffer_append_string(out, r->alerts ? "true" : "false");
-	json_name(out, "sources");
-	json_open(out, '[');
+	json_open(out, NULL, '{');
+	json_string(out, "schema", "tocsin.rule.v1");
+	json_string(out, "name", r->name);
+	json_string(out, "id", r->id);
+	json_string(out, "title", r->title);
+	json_string(out, "level", level_name(r->level));
+	json_string(out, "status", r->status);
+	json_bool(out, "alerts", r->alerts);
+	json_open(out, "sources", '[');
 	for (size_t i = 0; i < n; i++)
-		json_string(out, services[i]);
+		json_string(out, NULL, services[i]);
 	json_close(out, ']');
-	json_name(out, "file");
-	json_string(out, r->file);
-	json_name(out, "line");
-	json_count(out, (uint64_t)r->line);
-	json_name(out, "description");
-	json_string(out, r->description);
+	json_string(out, "file", r->file);
+	json_count(out, "line", (uint64_t)r->line);
+	json_string(out, "description", r->description);
 	json_strings(out, "tags", r->tags);
 	json_strings(out, "references", r->references);
 	json_strings(out, "falsepositives", r->falsepositives);
-	json_name(out, "correlation");
 	if (r->correlation)
 		json_correlation(rs, r->correlation, out);
 	else
-		buffer_append_string(out, "null");
-	json_name(out, "summary");
-	json_span(out, r->incident.summary.source);
+		json_null(out, "correlation");
+	json_span(out, "summary", r->incident.summary.source);
 	json_seconds(out, "resolve_after_s", r->incident.resolve_after_ns);
 	json_seconds(out, "update_every_s", r->incident.update_every_ns);
-	json_name(out, "inhibited_by");
-	json_open(out, '[');
+	json_open(out, "inhibited_by", '[');
 	for (uint32_t i = 0; i < r->incident.n_inhibited_by; i++)
-		json_string(out, rs->rules[r->incident.inhibited_by[i]].name);
+		json_string(out, NULL, rs->rules[r->incident.inhibited_by[i]].name);
 	json_close(out, ']');
-	json_name(out, "response");
-	json_open(out, '{');
+	json_open(out, "response", '{');
 	for (int s = 0; s < INCIDENT_STATE_COUNT; s++) {
-		json_name(out, incident_state_name(s));
-		json_open(out, '[');
+		json_open(out, incident_state_name(s), '[');
 		for (uint32_t i = 0; i < r->response.n_commands[s]; i++) {
-			json_open(out, '[');
+			json_open(out, NULL, '[');
 			for (uint32_t w = 0; w < r->response.commands[s][i].n_words; w++)
-				json_span(out, r->response.commands[s][i].words[w].source);
+				json_span(out, NULL, r->response.commands[s][i].words[w].source);
 			json_close(out, ']');
 		}
 		json_close(out, ']');
 	}
 	json_close(out, '}');
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_close_line(out);
 }
 
 /* ---- text ---- */

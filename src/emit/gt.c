@@ -40,7 +40,7 @@ static void message(struct buffer *out, const struct change *c)
 	buffer_append_string(&text, ": ");
 	buffer_append_span(&text, emit_cut(c->summary, MESSAGE_LIMIT));
 	quote_terminal(&safe, buffer_span(&text));
-	json_span(out, emit_cut(buffer_span(&safe), MESSAGE_LIMIT));
+	json_span(out, "message", emit_cut(buffer_span(&safe), MESSAGE_LIMIT));
 	buffer_release(&text);
 	buffer_release(&safe);
 }
@@ -65,45 +65,29 @@ void emit_gt(struct buffer *out, const struct change *c)
 {
 	const struct named_value *rig = rig_of(c);
 
-	json_open(out, '{');
-	json_name(out, "ts");
-	json_time(out, c->time_ns);
-	json_name(out, "source");
-	json_string(out, "tocsin");
-	json_name(out, "type");
-	json_string(out, type_of(c->state));
-	json_name(out, "actor");
-	json_string(out, "tocsin");
+	json_open(out, NULL, '{');
+	json_time(out, "ts", c->time_ns);
+	json_string(out, "source", "tocsin");
+	json_string(out, "type", type_of(c->state));
+	json_string(out, "actor", "tocsin");
 
-	json_name(out, "payload");
-	json_open(out, '{');
-	json_name(out, "count");
-	json_count(out, c->count);
-	json_name(out, "id");
-	json_span(out, emit_cut(span_from_string(c->id), MESSAGE_LIMIT));
-	json_name(out, "key");
-	json_open(out, '{');
+	json_open(out, "payload", '{');
+	json_count(out, "count", c->count);
+	json_span(out, "id", emit_cut(span_from_string(c->id), MESSAGE_LIMIT));
+	json_open(out, "key", '{');
 	for (size_t i = 0; i < c->n_key && i < KEY_LIMIT; i++) {
-		json_name_span(out, emit_cut(c->key[i].name, VALUE_LIMIT));
-		json_span(out, emit_cut(c->key[i].value, VALUE_LIMIT));
+		json_name(out, emit_cut(c->key[i].name, VALUE_LIMIT));
+		json_span(out, NULL, emit_cut(c->key[i].value, VALUE_LIMIT));
 	}
 	json_close(out, '}');
-	json_name(out, "level");
-	json_string(out, level_name(c->rule->level));
-	json_name(out, "message");
+	json_string(out, "level", level_name(c->rule->level));
 	message(out, c);
-	json_name(out, "opened");
-	json_time(out, c->opened_ns);
-	if (rig) {
-		json_name(out, "rig");
-		json_span(out, emit_cut(rig->value, VALUE_LIMIT));
-	}
-	json_name(out, "rule");
-	json_span(out, emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
+	json_time(out, "opened", c->opened_ns);
+	if (rig)
+		json_span(out, "rig", emit_cut(rig->value, VALUE_LIMIT));
+	json_span(out, "rule", emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
 	json_close(out, '}');
 
-	json_name(out, "visibility");
-	json_string(out, "feed");
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_string(out, "visibility", "feed");
+	json_close_line(out);
 }

@@ -20,9 +20,25 @@ static void separate(struct buffer *out)
 		buffer_append_char(out, ',');
 }
 
-void json_open(struct buffer *out, char bracket)
+void json_name(struct buffer *out, struct span name)
 {
 	separate(out);
+	quote_json(out, name);
+	buffer_append_char(out, ':');
+}
+
+/* In front of a value. */
+static void name_it(struct buffer *out, const char *name)
+{
+	if (name)
+		json_name(out, span_from_string(name));
+	else
+		separate(out);
+}
+
+void json_open(struct buffer *out, const char *name, char bracket)
+{
+	name_it(out, name);
 	buffer_append_char(out, bracket);
 }
 
@@ -31,39 +47,45 @@ void json_close(struct buffer *out, char bracket)
 	buffer_append_char(out, bracket);
 }
 
-void json_name(struct buffer *out, const char *name)
+void json_close_line(struct buffer *out)
 {
-	json_name_span(out, span_from_string(name));
+	buffer_append_string(out, "}\n");
 }
 
-void json_name_span(struct buffer *out, struct span name)
+void json_null(struct buffer *out, const char *name)
 {
-	json_span(out, name);
-	buffer_append_char(out, ':');
+	name_it(out, name);
+	buffer_append_string(out, "null");
 }
 
-void json_span(struct buffer *out, struct span value)
+void json_bool(struct buffer *out, const char *name, bool value)
 {
-	separate(out);
+	name_it(out, name);
+	buffer_append_string(out, value ? "true" : "false");
+}
+
+void json_span(struct buffer *out, const char *name, struct span value)
+{
+	name_it(out, name);
 	quote_json(out, value);
 }
 
-void json_string(struct buffer *out, const char *value)
+void json_string(struct buffer *out, const char *name, const char *value)
 {
-	json_span(out, span_from_string(value));
+	json_span(out, name, span_from_string(value));
 }
 
-void json_count(struct buffer *out, uint64_t value)
+void json_count(struct buffer *out, const char *name, uint64_t value)
 {
-	separate(out);
+	name_it(out, name);
 	buffer_printf(out, "%" PRIu64, value);
 }
 
-void json_number(struct buffer *out, double value)
+void json_number(struct buffer *out, const char *name, double value)
 {
 	char text[64];
 
-	separate(out);
+	name_it(out, name);
 	if (!isfinite(value)) {
 		buffer_append_string(out, "null");
 		return;
@@ -86,9 +108,9 @@ void json_number(struct buffer *out, double value)
 	}
 }
 
-void json_time(struct buffer *out, int64_t time_ns)
+void json_time(struct buffer *out, const char *name, int64_t time_ns)
 {
-	separate(out);
+	name_it(out, name);
 	if (time_ns == TIME_NONE) {
 		buffer_append_string(out, "null");
 		return;
@@ -96,4 +118,25 @@ void json_time(struct buffer *out, int64_t time_ns)
 	buffer_append_char(out, '"');
 	time_format_utc(out, time_ns);
 	buffer_append_char(out, '"');
+}
+
+void json_named_values(struct buffer *out, const char *name, const struct named_value *values, size_t n)
+{
+	json_open(out, name, '{');
+	for (size_t i = 0; i < n; i++) {
+		json_name(out, values[i].name);
+		json_span(out, NULL, values[i].value);
+	}
+	json_close(out, '}');
+}
+
+void json_evidence(struct buffer *out, const char *name, const struct evidence *e)
+{
+	json_open(out, name, '{');
+	json_string(out, "source", e->source);
+	json_string(out, "file", e->file);
+	json_count(out, "line", e->line);
+	json_time(out, "time", e->time_ns);
+	json_span(out, "text", e->text);
+	json_close(out, '}');
 }

@@ -1,25 +1,35 @@
 /*
  * json_writer.h: writing JSON piece by piece. Commas write themselves: each call looks at the last byte of out, and sets a comma
  * before what it appends unless an object or array was just opened, a name stands before it, or a line begins.
+ *
+ * `name` is that of a member of an object: plain ASCII, trusted; NULL for what is in an array, on a line of its own, or behind json_name().
  */
 #ifndef TOCSIN_EMIT_JSON_WRITER_H
 #define TOCSIN_EMIT_JSON_WRITER_H
 
 #include "base/buffer.h"
+#include "engine/incident.h"
 
-void json_open(struct buffer *out, char bracket);  /* '{' or '[' */
-void json_close(struct buffer *out, char bracket); /* '}' or ']' */
-void json_name(struct buffer *out, const char *name); /* plain ASCII, trusted */
-void json_name_span(struct buffer *out, struct span name);
-void json_span(struct buffer *out, struct span value);
-void json_string(struct buffer *out, const char *value); /* NULL: "" */
-void json_count(struct buffer *out, uint64_t value);
+void json_open(struct buffer *out, const char *name, char bracket); /* '{' or '[' */
+void json_close(struct buffer *out, char bracket);                  /* '}' or ']' */
+void json_close_line(struct buffer *out);                           /* '}' and a newline */
+/* A name that comes from rules or logs; its value is next. */
+void json_name(struct buffer *out, struct span name);
+void json_null(struct buffer *out, const char *name);
+void json_bool(struct buffer *out, const char *name, bool value);
+void json_span(struct buffer *out, const char *name, struct span value);
+void json_string(struct buffer *out, const char *name, const char *value); /* NULL: "" */
+void json_count(struct buffer *out, const char *name, uint64_t value);
 /*
  * The shortest form that reads back as the same double; whole numbers below 2^63 are plain digits. What JSON cannot say (not
  * a number, infinite) is null.
  */
-void json_number(struct buffer *out, double value);
+void json_number(struct buffer *out, const char *name, double value);
 /* RFC 3339, UTC; TIME_NONE: null. */
-void json_time(struct buffer *out, int64_t time_ns);
+void json_time(struct buffer *out, const char *name, int64_t time_ns);
+
+/* What several outputs say in the same form. */
+void json_named_values(struct buffer *out, const char *name, const struct named_value *values, size_t n); /* {"rig": "prajna", …} */
+void json_evidence(struct buffer *out, const char *name, const struct evidence *e);
 
 #endif

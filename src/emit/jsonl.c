@@ -10,50 +10,34 @@
 
 #define SCHEMA "tocsin.incident.v1"
 
-static void named_values(struct buffer *out, const struct named_value *values, size_t n)
-{
-	json_open(out, '{');
-	for (size_t i = 0; i < n; i++) {
-		json_name_span(out, values[i].name);
-		json_span(out, values[i].value);
-	}
-	json_close(out, '}');
-}
-
 /* What was counted, most first; and, where a list is not complete, how much is behind what it leaves out. */
 static void top(struct buffer *out, const struct emit_options *o, const struct change *c)
 {
-	json_name(out, "top");
-	json_open(out, '{');
+	json_open(out, "top", '{');
 	for (size_t i = 0; i < c->n_top; i++) {
 		const struct top_list *list = &c->top[i];
 
-		json_name_span(out, field_name(o->fields, list->field));
-		json_open(out, '[');
+		json_name(out, field_name(o->fields, list->field));
+		json_open(out, NULL, '[');
 		for (size_t j = 0; j < list->n_values; j++) {
-			json_open(out, '{');
-			json_name(out, "value");
-			json_span(out, list->values[j].value);
-			json_name(out, "count");
-			json_count(out, list->values[j].count);
+			json_open(out, NULL, '{');
+			json_span(out, "value", list->values[j].value);
+			json_count(out, "count", list->values[j].count);
 			json_close(out, '}');
 		}
 		json_close(out, ']');
 	}
 	json_close(out, '}');
-	json_name(out, "top_others");
-	json_open(out, '{');
+	json_open(out, "top_others", '{');
 	for (size_t i = 0; i < c->n_top; i++) {
 		const struct top_list *list = &c->top[i];
 
 		if (list->others == 0 && list->n_distinct <= list->n_values)
 			continue;
-		json_name_span(out, field_name(o->fields, list->field));
-		json_open(out, '{');
-		json_name(out, "values");
-		json_count(out, list->n_distinct > list->n_values ? list->n_distinct - list->n_values : 0);
-		json_name(out, "count");
-		json_count(out, list->others);
+		json_name(out, field_name(o->fields, list->field));
+		json_open(out, NULL, '{');
+		json_count(out, "values", list->n_distinct > list->n_values ? list->n_distinct - list->n_values : 0);
+		json_count(out, "count", list->others);
 		json_close(out, '}');
 	}
 	json_close(out, '}');
@@ -61,37 +45,20 @@ static void top(struct buffer *out, const struct emit_options *o, const struct c
 
 static void evidence(struct buffer *out, const struct change *c)
 {
-	json_name(out, "evidence");
-	json_open(out, '[');
-	for (size_t i = 0; i < c->n_evidence; i++) {
-		const struct evidence *e = &c->evidence[i];
-
-		json_open(out, '{');
-		json_name(out, "source");
-		json_string(out, e->source);
-		json_name(out, "file");
-		json_string(out, e->file);
-		json_name(out, "line");
-		json_count(out, e->line);
-		json_name(out, "time");
-		json_time(out, e->time_ns);
-		json_name(out, "text");
-		json_span(out, e->text);
-		json_close(out, '}');
-	}
+	json_open(out, "evidence", '[');
+	for (size_t i = 0; i < c->n_evidence; i++)
+		json_evidence(out, NULL, &c->evidence[i]);
 	json_close(out, ']');
-	json_name(out, "evidence_dropped");
-	json_count(out, c->evidence_dropped);
+	json_count(out, "evidence_dropped", c->evidence_dropped);
 }
 
 static void commands(struct buffer *out, const struct change *c)
 {
-	json_name(out, "commands");
-	json_open(out, '[');
+	json_open(out, "commands", '[');
 	for (size_t i = 0; i < c->n_commands; i++) {
-		json_open(out, '[');
+		json_open(out, NULL, '[');
 		for (const struct span *word = c->commands[i]; word->ptr; word++)
-			json_span(out, *word);
+			json_span(out, NULL, *word);
 		json_close(out, ']');
 	}
 	json_close(out, ']');
@@ -100,42 +67,25 @@ static void commands(struct buffer *out, const struct change *c)
 void emit_jsonl(struct buffer *out, const struct emit_options *o, const struct change *c)
 {
 	/* out may end in the line before; json_open sees its newline and sets no comma. */
-	json_open(out, '{');
-	json_name(out, "schema");
-	json_string(out, SCHEMA);
-	json_name(out, "id");
-	json_string(out, c->id);
-	json_name(out, "state");
-	json_string(out, incident_state_name(c->state));
-	json_name(out, "rule");
-	json_string(out, c->rule->name);
-	json_name(out, "title");
-	json_string(out, c->rule->title);
-	json_name(out, "level");
-	json_string(out, level_name(c->rule->level));
-	json_name(out, "key");
-	named_values(out, c->key, c->n_key);
-	json_name(out, "opened");
-	json_time(out, c->opened_ns);
-	json_name(out, "time");
-	json_time(out, c->time_ns);
-	json_name(out, "value");
-	json_number(out, c->value);
-	json_name(out, "condition");
-	json_string(out, c->condition);
-	json_name(out, "count");
-	json_count(out, c->count);
-	json_name(out, "first");
-	json_time(out, c->first_ns);
-	json_name(out, "last");
-	json_time(out, c->last_ns);
-	json_name(out, "summary");
-	json_span(out, c->summary);
+	json_open(out, NULL, '{');
+	json_string(out, "schema", SCHEMA);
+	json_string(out, "id", c->id);
+	json_string(out, "state", incident_state_name(c->state));
+	json_string(out, "rule", c->rule->name);
+	json_string(out, "title", c->rule->title);
+	json_string(out, "level", level_name(c->rule->level));
+	json_named_values(out, "key", c->key, c->n_key);
+	json_time(out, "opened", c->opened_ns);
+	json_time(out, "time", c->time_ns);
+	json_number(out, "value", c->value);
+	json_string(out, "condition", c->condition);
+	json_count(out, "count", c->count);
+	json_time(out, "first", c->first_ns);
+	json_time(out, "last", c->last_ns);
+	json_span(out, "summary", c->summary);
 	top(out, o, c);
 	evidence(out, c);
-	json_name(out, "fields");
-	named_values(out, c->fields, c->n_fields);
+	json_named_values(out, "fields", c->fields, c->n_fields);
 	commands(out, c);
-	json_close(out, '}');
-	buffer_append_char(out, '\n');
+	json_close_line(out);
 }

@@ -362,7 +362,7 @@ static void check_numbers(void)
 
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
 		buffer_clear(&out);
-		json_number(&out, numbers[i].value);
+		json_number(&out, NULL, numbers[i].value);
 		ck_assert_str_eq(buffer_string(&out), numbers[i].text);
 	}
 	buffer_release(&out);
@@ -383,7 +383,7 @@ START_TEST(test_numbers)
 		if (!isfinite(u.number))
 			continue;
 		buffer_clear(&out);
-		json_number(&out, u.number);
+		json_number(&out, NULL, u.number);
 		if (strtod(buffer_string(&out), NULL) != u.number)
 			ck_abort_msg("%a: %s", u.number, out.data);
 	}
