@@ -116,19 +116,13 @@ bool known_source(void *context, const char *name)
 	return source_by_name(context, name) != NULL;
 }
 
-bool parse_times(const struct options *o, struct pipeline_options *p, struct diag_list *diags)
+bool parse_time(const struct options *o, const char *name, const char *text, int64_t now_ns, int64_t *ret_ns, struct diag_list *diags)
 {
-	const struct {
-		const char *name, *text;
-		int64_t *to;
-	} bounds[] = { { "since", o->since, &p->since_ns }, { "until", o->until, &p->until_ns } };
-
-	for (int i = 0; i < 2; i++)
-		if (bounds[i].text && !time_parse_user(span_from_string(bounds[i].text), p->zone, p->now_ns, bounds[i].to)) {
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--%s %s: not a time", bounds[i].name, bounds[i].text);
-			diag_hint(diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, now-2h or @1771317842");
-		}
-	return diags->n_errors == 0;
+	if (!text || time_parse_user(span_from_string(text), default_zone(o), now_ns, ret_ns))
+		return true;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--%s %s: not a time", name, text);
+	diag_hint(diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, now-2h or @1771317842");
+	return false;
 }
 
 bool open_outputs(const struct options *o, const struct ruleset *rs, const struct zone *zone, struct output **ret, size_t *ret_n,
@@ -158,6 +152,7 @@ bool reading_open(const struct options *o, const struct ruleset *rules, char *co
 	static char dash[] = "-";
 	static char *const only_stdin[] = { dash };
 	int64_t now_ns = wall_clock_ns();
+	bool lasting = o->follow || o->checkpoint;
 
 	*ret = (struct reading){
 		.pipeline = { .rules = rules, .zone = default_zone(o), .zone_of = zone_of, .zone_context = (void *)(uintptr_t)o, .lateness_ns = o->lateness_ns,
@@ -167,10 +162,12 @@ bool reading_open(const struct options *o, const struct ruleset *rules, char *co
 	};
 	if (n_words == 0 && isatty(STDIN_FILENO)) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
-		diag_hint(diags, "name logs or a town's directory (~/gt), or pipe a log in");
+		diag_hint(diags, "name logs or a town's directory (~/gt), or pipe a log in; `tocsin%s%s --help` tells more", o->verb == VERB_RUN ? "" : " ",
+			  o->verb == VERB_RUN ? "" : verb_name(o->verb));
 		return false;
 	}
-	if (!parse_times(o, &ret->pipeline, diags))
+	bool times = parse_time(o, "since", o->since, now_ns, &ret->pipeline.since_ns, diags);
+	if (!parse_time(o, "until", o->until, now_ns, &ret->pipeline.until_ns, diags) || !times)
 		return false;
 	if (o->source && !source_by_name(rules, o->source)) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "-s %s: unknown source", o->source);
@@ -179,7 +176,12 @@ bool reading_open(const struct options *o, const struct ruleset *rules, char *co
 	for (size_t i = 0; i < o->n_zones; i++)
 		if (o->zones[i].source && !source_by_name(rules, o->zones[i].source))
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
-	stream_discover(n_words ? words : only_stdin, n_words ? n_words : 1, known_source, (void *)(uintptr_t)rules, &ret->streams, diags);
+	words = n_words ? words : only_stdin;
+	n_words = n_words ? n_words : 1;
+	if (lasting)
+		stream_discover_lasting(words, n_words, known_source, (void *)(uintptr_t)rules, false, &ret->streams, diags);
+	else
+		stream_discover(words, n_words, known_source, (void *)(uintptr_t)rules, &ret->streams, diags);
 	ret->bad_inputs = diags->n_errors > 0;
 	if (ret->bad_inputs && !ret->streams.n) {
 		reading_release(ret);

@@ -37,15 +37,15 @@ const struct zone *default_zone(const struct options *o);
 const struct zone *zone_of(void *context, const char *source);
 /* context: the ruleset. */
 bool known_source(void *context, const char *name);
-/* --since and --until, by p's zone and now; false with diagnostics. */
-bool parse_times(const struct options *o, struct pipeline_options *p, struct diag_list *diags);
+/* What --NAME TEXT says, if it is given (text not NULL); false with diagnostics when that is no time. */
+bool parse_time(const struct options *o, const char *name, const char *text, int64_t now_ns, int64_t *ret_ns, struct diag_list *diags);
 /* Of -o; the list is the caller's to free, the outputs to close. False with diagnostics. */
 bool open_outputs(const struct options *o, const struct ruleset *rs, const struct zone *zone, struct output **ret, size_t *ret_n,
 		  struct diag_list *diags);
 
 /*
- * What the verbs share that read logs to say something of them (explain, fields, diff): inputs, and how they are read. rules: the caller's. False with
- * diagnostics when there is nothing to read. bad_inputs: some of them are not there, or wrong; the others can be read.
+ * What the verbs share that read logs: inputs, and how they are read, as the options say. rules: the caller's. False with diagnostics when there is
+ * nothing to read. bad_inputs: some of them are not there, or wrong; the others can be read.
  */
 struct reading {
 	struct stream_list streams;

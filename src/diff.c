@@ -233,15 +233,7 @@ static int by_time(const void *a, const void *b)
 
 static void append_cut(struct buffer *out, struct span s)
 {
-	bool cut = s.len > TEXT_COLUMNS;
-
-	if (cut) {
-		s.len = TEXT_COLUMNS;
-		while (s.len && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80)
-			s.len--;
-	}
-	quote_terminal(out, s);
-	buffer_append_string(out, cut ? "…" : "");
+	quote_terminal_cut(out, s, TEXT_COLUMNS);
 }
 
 static void append_time(struct buffer *out, const struct diff_style *style, int64_t t)

@@ -4,6 +4,7 @@
 #include "explain.h"
 
 #include "base/memory.h"
+#include "base/quote.h"
 
 #include <stdlib.h>
 
@@ -26,11 +27,7 @@ static void example_set(struct example *e, const struct evidence *v)
 
 	if (end)
 		text.len = (size_t)(end - text.ptr);
-	if (text.len > TEXT_LIMIT) {
-		text.len = TEXT_LIMIT;
-		for (int i = 0; i < 3 && text.len && ((unsigned char)text.ptr[text.len] & 0xc0) == 0x80; i++)
-			text.len--;
-	}
+	text = utf8_cut(text, TEXT_LIMIT);
 	example_release(e);
 	*e = (struct example){ .source = xstrdup(v->source), .file = xstrdup(v->file), .text = xmemdup(text.ptr, text.len), .text_len = text.len,
 			       .line = v->line, .time_ns = v->time_ns };
@@ -476,6 +473,18 @@ static void sum_matches(struct explain *x)
 	}
 }
 
+/* What excludes first, and what did so most. */
+static int compare_rows(const void *a, const void *b)
+{
+	const struct clause_row *x = a, *y = b;
+
+	if (x->clause.excludes != y->clause.excludes)
+		return x->clause.excludes ? -1 : 1;
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	return x->clause.node->line - y->clause.node->line;
+}
+
 void explain_finish(struct explain *x, const struct pipeline *p, int64_t lateness_ns)
 {
 	struct lane_stats s;
@@ -484,6 +493,9 @@ void explain_finish(struct explain *x, const struct pipeline *p, int64_t latenes
 	x->lateness_ns = lateness_ns;
 	near_finish(x->near, x->end_ns);
 	sum_matches(x);
+	for (size_t i = 0; i < x->n_detections; i++)
+		if (x->detections[i].n_rows)
+			qsort(x->detections[i].rows, x->detections[i].n_rows, sizeof *x->detections[i].rows, compare_rows);
 	for (size_t i = 0; pipeline_lane_stats(p, i, &s); i++) {
 		ARRAY_GROW(x->sources, x->n_sources, x->cap_sources);
 		x->sources[x->n_sources++] = (struct source_story){ xstrdup(s.name), xstrdup(s.source), s.decoder->records, s.late, s.future,

@@ -28,7 +28,7 @@ struct explain_options {
 	int64_t at_ns;            /* TIME_NONE: the whole input */
 };
 
-/* ---- what is gathered: for explain.c and explain_print.c ---- */
+/* ---- what is gathered: for explain.c, explain_text.c and explain_jsonl.c ---- */
 
 /* An event, copied. */
 struct example {

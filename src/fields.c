@@ -90,22 +90,12 @@ void field_survey_free(struct field_survey *s)
 	free(s);
 }
 
-static struct span cut_to(struct span s, size_t limit)
-{
-	if (s.len <= limit)
-		return s;
-	s.len = limit;
-	for (int i = 0; i < 3 && s.len && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80; i++)
-		s.len--;
-	return s;
-}
-
 /* ---- gathering ---- */
 
 static struct type_table *table_for(struct field_survey *s, const struct event *e)
 {
 	struct buffer name = BUFFER_INIT;
-	struct span type = cut_to(event_text(e, FIELD_TYPE), VALUE_BYTES);
+	struct span type = utf8_cut(event_text(e, FIELD_TYPE), VALUE_BYTES);
 	bool others = false;
 
 	buffer_append_string(&name, e->source->name);
@@ -147,7 +137,7 @@ static void add_value(struct field_row *r, struct span text)
 		r->more = true;
 		return;
 	}
-	struct span kept = cut_to(text, VALUE_BYTES);
+	struct span kept = utf8_cut(text, VALUE_BYTES);
 	r->values[r->n_values++] = (struct field_value){ hash, 1, xmemdup(kept.ptr, kept.len), kept.len, kept.len < text.len };
 }
 
@@ -161,7 +151,7 @@ void field_survey_add(void *survey, const struct event *e, enum parse_result r)
 	if (r == PARSE_UNPARSED) {
 		s->n_unparsed++;
 		if (s->n_shown < UNPARSED_SHOWN) {
-			struct span text = cut_to(e->raw, LINE_BYTES);
+			struct span text = utf8_cut(e->raw, LINE_BYTES);
 			s->unparsed[s->n_shown++] = (struct unparsed){ xstrdup(e->origin.file ? e->origin.file : ""), xmemdup(text.ptr, text.len), text.len,
 								       e->origin.line, e->source->name };
 		}

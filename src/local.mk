@@ -5,7 +5,7 @@ tocsin_lib += \
 tocsin_SOURCES += \
 	src/cli.c src/cli.h \
 	src/diff.c src/diff.h \
-	src/explain.c src/explain.h src/explain_print.c \
+	src/explain.c src/explain.h src/explain_text.c src/explain_jsonl.c \
 	src/fields.c src/fields.h \
 	src/main.c \
 	src/options.c src/options.h \

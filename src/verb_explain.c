@@ -73,12 +73,8 @@ int verb_explain(const struct options *o)
 		goto done;
 	eo.keys = keys;
 	eo.n_keys = o->n_keys;
-	if (o->at && !time_parse_user(span_from_string(o->at), default_zone(o), wall_clock_ns(), &eo.at_ns)) {
-		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "--at %s: not a time", o->at);
-		diag_hint(&diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, now-2h or @1771317842");
-		goto done;
-	}
-	if (!reading_open(o, rs, o->words, o->n_words, &reading, &diags))
+	if (!parse_time(o, "at", o->at, wall_clock_ns(), &eo.at_ns, &diags) ||
+	    !reading_open(o, rs, o->words, o->n_words, &reading, &diags))
 		goto done;
 
 	struct explain *x = explain_new(&eo);

@@ -166,7 +166,6 @@ static void json_rule(const struct ruleset *rs, const struct rule *r, struct buf
 
 static void text_list(const struct options *o, const struct ruleset *rs, const struct rule *const *list, size_t n, struct buffer *out)
 {
-	static const char *const colours[] = { "\033[2m", "\033[36m", "\033[33m", "\033[31m", "\033[1;31m" };
 	bool colour = wants_colour(o, STDOUT_FILENO);
 	size_t width = 4, sources = 6, helpers = 0;
 	struct buffer text = BUFFER_INIT;
@@ -187,7 +186,7 @@ static void text_list(const struct options *o, const struct ruleset *rs, const s
 		}
 		buffer_clear(&text);
 		append_services(rs, r, &text);
-		buffer_printf(out, "%s%-13s%s  %-*s  %-*s  ", colour && r->alerts ? colours[r->level] : "", r->alerts ? level_name(r->level) : "-",
+		buffer_printf(out, "%s%-13s%s  %-*s  %-*s  ", colour && r->alerts ? level_colour(r->level) : "", r->alerts ? level_name(r->level) : "-",
 			      colour && r->alerts ? "\033[0m" : "", (int)width, r->name, (int)sources, buffer_string(&text));
 		quote_terminal(out, span_from_string(r->title));
 		buffer_append_string(out, "  (");

@@ -254,107 +254,91 @@ static unsigned thread_count(const struct options *o)
 	return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
 }
 
+/* The checkpoint, and the outputs, which it may have to repair first. */
+static bool prepare(struct run_context *run, const struct zone *zone, struct output_marks *marks)
+{
+	const struct options *o = run->o;
+
+	if (o->checkpoint && (!(run->checkpoint = checkpoint_open(o->checkpoint, run->diags)) || !repair_outputs(run, marks)))
+		return false;
+	return open_outputs(o, run->rules, zone, &run->outputs, &run->n_outputs, run->diags);
+}
+
+/* The run itself, once all is at hand; returns the exit status. */
+static int run_through(struct run_context *run, struct reading *reading, struct output_marks *marks)
+{
+	const struct options *o = run->o;
+	struct pipeline_options *p = &reading->pipeline;
+	struct run_options *ro = &reading->run;
+
+	p->clock = wall_clock_ns;
+	p->threads = ro->threads = thread_count(o);
+	ro->kind = o->follow ? RUN_FOLLOW : o->checkpoint ? RUN_RESUME : RUN_REPLAY;
+	ro->goes_on = o->checkpoint != NULL;
+	ro->poll_ns = o->poll_ns;
+	ro->context = run;
+	ro->tell = tell;
+	ro->stats = stats;
+	ro->reload = reload;
+	ro->closing_fd = closing_fd(o);
+	if (o->checkpoint) {
+		ro->until_ns = p->until_ns == TIME_NONE ? 0 : p->until_ns;
+		p->until_ns = TIME_NONE; /* what is newer is kept for the next run */
+		ro->rest = rest;
+	}
+	if (isatty(STDERR_FILENO) && !o->quiet) {
+		ro->progress = show_progress;
+		ro->progress_context = run;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &run->began);
+	run->shown = run->began;
+	run->pipeline = pipeline_new(p, run->outputs, run->n_outputs, run->diags);
+	run->run = run_new(run->pipeline, ro, &reading->streams, run->diags);
+	if (o->follow)
+		tell(run);
+	bool ok = !run->checkpoint || (restore(run) && start_checkpoint(run, marks));
+	if (ok) {
+		ok = run_read(run->run) && !reading->bad_inputs;
+		/* What could not be told must be found again. */
+		if (run->checkpoint && !pipeline_closed(run->pipeline) && !save(run, run->diags))
+			ok = false;
+	}
+	clear_progress(run);
+	for (size_t i = 0; i < run->n_outputs; i++)
+		if (output_close(&run->outputs[i], run->diags) == OUTPUT_FAILED)
+			ok = false;
+	add_doubts(run->pipeline, run->diags);
+	bool opened = engine_stats(pipeline_engine(run->pipeline))->opened > 0;
+	print_diags(o, run->diags);
+	if (o->stats)
+		print_run_stats(run, run->pipeline);
+	run_free(run->run);
+	pipeline_free(run->pipeline);
+	return !ok ? EXIT_TROUBLE : o->exit_code && opened ? EXIT_INCIDENT : EXIT_RAN;
+}
+
 int verb_run(const struct options *o)
 {
-	static char dash[] = "-";
-	char *only_stdin[] = { dash };
 	struct diag_list diags = DIAG_LIST_INIT;
 	struct run_context run = { .o = o, .diags = &diags };
-	struct pipeline_options p = { .lateness_ns = o->lateness_ns, .since_ns = TIME_NONE, .until_ns = TIME_NONE, .now_ns = wall_clock_ns(),
-				      .clock = wall_clock_ns, .record_limit = o->max_record, .max_keys = (uint32_t)o->max_keys, .threads = thread_count(o) };
-	struct run_options ro = { .stdin_source = o->source, .kind = o->follow ? RUN_FOLLOW : o->checkpoint ? RUN_RESUME : RUN_REPLAY,
-				  .goes_on = o->checkpoint != NULL, .now_ns = p.now_ns,
-				  .lateness_ns = o->lateness_ns, .threads = thread_count(o), .poll_ns = o->poll_ns, .context = &run, .tell = tell, .stats = stats,
-				  .reload = reload, .closing_fd = closing_fd(o) };
-
-	if (o->n_words == 0 && isatty(STDIN_FILENO)) {
-		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "nothing to read");
-		diag_hint(&diags, "name logs or a town's directory (tocsin ~/gt), or pipe a log in; tocsin --help tells more");
-		return fail(o, &diags);
-	}
-	p.zone = default_zone(o);
-	if (!parse_times(o, &p, &diags))
-		return fail(o, &diags);
-
-	if (o->checkpoint) {
-		ro.until_ns = p.until_ns == TIME_NONE ? 0 : p.until_ns;
-		p.until_ns = TIME_NONE; /* what is newer is kept for the next run */
-		ro.rest = rest;
-	}
-
-	struct ruleset *rs = load_rules(o->rules, o->n_rules, false, &diags);
-	if (!rs)
-		return fail(o, &diags);
-	if (o->source && !source_by_name(rs, o->source)) {
-		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "-s %s: unknown source", o->source);
-		diag_hint(&diags, "sources are town events daemon overseer guardian ps syslog json text, and those that rules define");
-	}
-	for (size_t i = 0; i < o->n_zones; i++)
-		if (o->zones[i].source && !source_by_name(rs, o->zones[i].source))
-			diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
-	struct stream_list streams = { NULL, 0 };
-	char *const *words = o->n_words ? o->words : only_stdin;
-	size_t n_words = o->n_words ? o->n_words : 1;
-	if (o->follow || o->checkpoint)
-		stream_discover_lasting(words, n_words, known_source, rs, false, &streams, &diags);
-	else
-		stream_discover(words, n_words, known_source, rs, &streams, &diags);
-	bool bad_inputs = diags.n_errors > 0;
-	int status = EXIT_TROUBLE;
-	struct output *outputs = NULL;
-	size_t n_outputs = 0;
 	struct output_marks marks = { 0 };
-	bool ready = !bad_inputs || streams.n;
-	if (ready && o->checkpoint)
-		ready = (run.checkpoint = checkpoint_open(o->checkpoint, &diags)) && repair_outputs(&run, &marks);
-	if (ready)
-		ready = open_outputs(o, rs, p.zone, &outputs, &n_outputs, &diags);
-	if (ready) {
-		p.rules = ro.rules = rs;
-		p.zone_of = zone_of;
-		p.zone_context = (void *)(uintptr_t)o;
-		if (isatty(STDERR_FILENO) && !o->quiet) {
-			ro.progress = show_progress;
-			ro.progress_context = &run;
-		}
-		clock_gettime(CLOCK_MONOTONIC, &run.began);
-		run.shown = run.began;
-		struct pipeline *pipeline = pipeline_new(&p, outputs, n_outputs, &diags);
-		struct run *r = run_new(pipeline, &ro, &streams, &diags);
-		run.rules = rs;
-		run.run = r;
-		run.pipeline = pipeline;
-		run.outputs = outputs;
-		run.n_outputs = n_outputs;
-		if (o->follow)
-			tell(&run);
-		bool ok = !run.checkpoint || (restore(&run) && start_checkpoint(&run, &marks));
-		if (ok) {
-			ok = run_read(r) && !bad_inputs;
-			/* What could not be told must be found again. */
-			if (run.checkpoint && !pipeline_closed(pipeline) && !save(&run, &diags))
-				ok = false;
-		}
-		rs = run.rules;
-		clear_progress(&run);
-		for (size_t i = 0; i < n_outputs; i++)
-			if (output_close(&outputs[i], &diags) == OUTPUT_FAILED)
-				ok = false;
-		add_doubts(pipeline, &diags);
-		status = !ok ? EXIT_TROUBLE : o->exit_code && engine_stats(pipeline_engine(pipeline))->opened ? EXIT_INCIDENT : EXIT_RAN;
-		print_diags(o, &diags);
-		if (o->stats)
-			print_run_stats(&run, pipeline);
-		run_free(r);
-		pipeline_free(pipeline);
-	} else {
-		print_diags(o, &diags);
+	struct reading reading;
+	int status = EXIT_TROUBLE;
+
+	run.rules = load_rules(o->rules, o->n_rules, false, &diags);
+	if (!run.rules || !reading_open(o, run.rules, o->words, o->n_words, &reading, &diags)) {
+		ruleset_free(run.rules);
+		return fail(o, &diags);
 	}
+	if (prepare(&run, reading.pipeline.zone, &marks))
+		status = run_through(&run, &reading, &marks);
+	else
+		print_diags(o, &diags);
 	output_marks_release(&marks);
 	checkpoint_close(run.checkpoint);
-	free(outputs);
-	stream_list_release(&streams);
-	ruleset_free(rs);
+	free(run.outputs);
+	reading_release(&reading);
+	ruleset_free(run.rules);
 	diag_list_release(&diags);
 	return status;
 }

@@ -71,12 +71,7 @@ void diag_excerpt(struct diag_list *l, struct span source_line, int width)
 	d = &l->items[l->n - 1];
 	while (len && (source_line.ptr[len - 1] == '\n' || source_line.ptr[len - 1] == '\r'))
 		len--;
-	if (len > EXCERPT_MAX) {
-		len = EXCERPT_MAX;
-		/* Not in the middle of a character. */
-		while (len > EXCERPT_MAX - 3 && ((unsigned char)source_line.ptr[len] & 0xc0) == 0x80)
-			len--;
-	}
+	len = utf8_cut(span_of(source_line.ptr, len), EXCERPT_MAX).len;
 	/* A string cannot hold a NUL; what is behind one is not shown. */
 	nul = len ? memchr(source_line.ptr, '\0', len) : NULL;
 	if (nul)

@@ -240,3 +240,28 @@ void quote_terminal(struct buffer *out, struct span text)
 	if (i > run)
 		buffer_append(out, p + run, i - run);
 }
+
+struct span utf8_cut(struct span s, size_t limit)
+{
+	size_t start;
+
+	if (s.len <= limit)
+		return s;
+	/* Only a character that straddles the limit is given up; stray continuation bytes are cut where they are. */
+	for (start = limit; start > 0 && limit - start < 3; start--) {
+		size_t n = utf8_sequence(s.ptr + start - 1, s.len - start + 1);
+
+		if (n > 0)
+			return span_of(s.ptr, n > limit - start + 1 ? start - 1 : limit);
+	}
+	return span_of(s.ptr, limit);
+}
+
+void quote_terminal_cut(struct buffer *out, struct span text, size_t limit)
+{
+	struct span shown = utf8_cut(text, limit);
+
+	quote_terminal(out, shown);
+	if (shown.len < text.len)
+		buffer_append_string(out, "…");
+}

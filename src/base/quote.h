@@ -21,7 +21,11 @@ void quote_json(struct buffer *out, struct span text);
  * overrides (U+202A..U+202E, U+2066..U+2069) as \u{NNNN}. Newlines become "\n" visibly. The rest as it is.
  */
 void quote_terminal(struct buffer *out, struct span text);
+/* The first `limit` bytes of it, with "…" where that is not all. */
+void quote_terminal_cut(struct buffer *out, struct span text, size_t limit);
 /* Length of the valid UTF-8 sequence at p (1..4), 0 when invalid or cut; len > 0. */
 size_t utf8_sequence(const char *p, size_t len);
+/* s cut to at most `limit` bytes, never inside a character. */
+struct span utf8_cut(struct span s, size_t limit);
 
 #endif

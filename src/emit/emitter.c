@@ -5,7 +5,6 @@
  * identical runs give identical bytes. Nothing here writes to a file; the pipeline does.
  */
 #include "emit/formats.h"
-#include "base/quote.h"
 
 static const char *const format_names[] = {
 	[EMIT_TEXT] = "text",
@@ -28,22 +27,6 @@ bool emit_format_from_name(struct span name, enum emit_format *ret)
 			return true;
 		}
 	return false;
-}
-
-struct span emit_cut(struct span s, size_t limit)
-{
-	size_t start;
-
-	if (s.len <= limit)
-		return s;
-	/* Only a character that straddles the limit is given up; stray continuation bytes are cut where they are. */
-	for (start = limit; start > 0 && limit - start < 3; start--) {
-		size_t n = utf8_sequence(s.ptr + start - 1, s.len - start + 1);
-
-		if (n > 0)
-			return span_of(s.ptr, n > limit - start + 1 ? start - 1 : limit);
-	}
-	return span_of(s.ptr, limit);
 }
 
 void emit_change(struct buffer *out, enum emit_format f, const struct emit_options *o, const struct change *c)

@@ -11,6 +11,9 @@ enum emit_format { EMIT_TEXT, EMIT_JSONL, EMIT_COMMANDS, EMIT_GT };
 bool emit_format_from_name(struct span name, enum emit_format *ret);
 const char *emit_format_name(enum emit_format f);
 
+/* The escape sequence of a level's colour on a terminal. */
+const char *level_colour(enum level level);
+
 struct emit_options {
 	bool colour;             /* text only */
 	const struct zone *zone; /* of times in text output */

@@ -17,7 +17,5 @@ void emit_gt(struct buffer *out, const struct change *c);
  * Returns false, and appends nothing, when it has no words or one of them holds a NUL.
  */
 bool emit_command(struct buffer *out, const struct span *words);
-/* s cut to at most `limit` bytes, never inside a character. */
-struct span emit_cut(struct span s, size_t limit);
 
 #endif

@@ -36,11 +36,11 @@ static void message(struct buffer *out, const struct change *c)
 	struct buffer text = BUFFER_INIT, safe = BUFFER_INIT;
 
 	buffer_printf(&text, "%s ", c->state == INCIDENT_RESOLVED ? "resolved" : level_name(c->rule->level));
-	buffer_append_span(&text, emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
+	buffer_append_span(&text, utf8_cut(span_from_string(c->rule->name), VALUE_LIMIT));
 	buffer_append_string(&text, ": ");
-	buffer_append_span(&text, emit_cut(c->summary, MESSAGE_LIMIT));
+	buffer_append_span(&text, utf8_cut(c->summary, MESSAGE_LIMIT));
 	quote_terminal(&safe, buffer_span(&text));
-	json_span(out, "message", emit_cut(buffer_span(&safe), MESSAGE_LIMIT));
+	json_span(out, "message", utf8_cut(buffer_span(&safe), MESSAGE_LIMIT));
 	buffer_release(&text);
 	buffer_release(&safe);
 }
@@ -73,19 +73,19 @@ void emit_gt(struct buffer *out, const struct change *c)
 
 	json_open(out, "payload", '{');
 	json_count(out, "count", c->count);
-	json_span(out, "id", emit_cut(span_from_string(c->id), MESSAGE_LIMIT));
+	json_span(out, "id", utf8_cut(span_from_string(c->id), MESSAGE_LIMIT));
 	json_open(out, "key", '{');
 	for (size_t i = 0; i < c->n_key && i < KEY_LIMIT; i++) {
-		json_name(out, emit_cut(c->key[i].name, VALUE_LIMIT));
-		json_span(out, NULL, emit_cut(c->key[i].value, VALUE_LIMIT));
+		json_name(out, utf8_cut(c->key[i].name, VALUE_LIMIT));
+		json_span(out, NULL, utf8_cut(c->key[i].value, VALUE_LIMIT));
 	}
 	json_close(out, '}');
 	json_string(out, "level", level_name(c->rule->level));
 	message(out, c);
 	json_time(out, "opened", c->opened_ns);
 	if (rig)
-		json_span(out, "rig", emit_cut(rig->value, VALUE_LIMIT));
-	json_span(out, "rule", emit_cut(span_from_string(c->rule->name), VALUE_LIMIT));
+		json_span(out, "rig", utf8_cut(rig->value, VALUE_LIMIT));
+	json_span(out, "rule", utf8_cut(span_from_string(c->rule->name), VALUE_LIMIT));
 	json_close(out, '}');
 
 	json_string(out, "visibility", "feed");

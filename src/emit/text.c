@@ -21,15 +21,19 @@
 #define RESET "\033[0m"
 #define DIM "\033[2m"
 
-static const struct {
-	const char *text, *colour;
-} levels[] = {
-	[LEVEL_INFORMATIONAL] = { "INFO    ", DIM },
-	[LEVEL_LOW] = { "LOW     ", "\033[36m" },
-	[LEVEL_MEDIUM] = { "MEDIUM  ", "\033[33m" },
-	[LEVEL_HIGH] = { "HIGH    ", "\033[31m" },
-	[LEVEL_CRITICAL] = { "CRITICAL", "\033[1;31m" },
+static const char *const levels[] = {
+	[LEVEL_INFORMATIONAL] = "INFO    ", [LEVEL_LOW] = "LOW     ", [LEVEL_MEDIUM] = "MEDIUM  ",
+	[LEVEL_HIGH] = "HIGH    ", [LEVEL_CRITICAL] = "CRITICAL",
 };
+
+const char *level_colour(enum level level)
+{
+	static const char *const colours[] = {
+		[LEVEL_INFORMATIONAL] = DIM, [LEVEL_LOW] = "\033[36m", [LEVEL_MEDIUM] = "\033[33m",
+		[LEVEL_HIGH] = "\033[31m", [LEVEL_CRITICAL] = "\033[1;31m",
+	};
+	return colours[level];
+}
 
 static const struct {
 	const char *text, *colour;
@@ -109,7 +113,7 @@ static void append_fitting(struct buffer *out, struct span safe, size_t columns,
 /* The rest of a line: control characters visible, cut to the columns that are left. */
 static void append_text(struct buffer *out, struct span text, size_t columns)
 {
-	struct span head = columns > 0 ? emit_cut(text, columns * BYTES_PER_COLUMN) : text;
+	struct span head = columns > 0 ? utf8_cut(text, columns * BYTES_PER_COLUMN) : text;
 	struct buffer safe = BUFFER_INIT;
 
 	quote_terminal(&safe, head);
@@ -152,7 +156,7 @@ void emit_text(struct buffer *out, const struct emit_options *o, const struct ch
 
 	time_format_local(out, c->time_ns, o->zone);
 	buffer_append_string(out, "  ");
-	append_coloured(out, o->colour, levels[c->rule->level].colour, levels[c->rule->level].text);
+	append_coloured(out, o->colour, level_colour(c->rule->level), levels[c->rule->level]);
 	buffer_append_string(out, "  ");
 	append_coloured(out, o->colour, states[c->state].colour, states[c->state].text);
 	buffer_append_string(out, "  ");
