@@ -2,8 +2,11 @@
 # random pieces, and compares the JSON lines with those of the plain replay. Only file and line of evidence may differ.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Basename qw(basename);
 use File::Path qw(make_path remove_tree);
-use File::Basename qw(basename dirname);
+use Towns;
 
 my $tocsin = $ENV{TOCSIN} or die "TOCSIN is not set\n";
 my $source = $ENV{TOCSIN_SOURCE};
@@ -14,29 +17,7 @@ my $first = $ENV{ONE_ANSWER_SEED} // 1;
 $cases = 1 if defined $ENV{ONE_ANSWER_SEED};
 $ENV{TZ} = 'UTC';
 
-# Towns: the sample, and those in TOCSIN_DATA where present.
-my @towns = ("$source/samples/mm-nt7lt");
-my $data = $ENV{TOCSIN_DATA} // "$source/../shared/data";
-push @towns, grep { -d "$_/logs" } glob("$data/*") if -d $data;
-
-my %layout = ('logs/town.log' => 'town', '.events.jsonl' => 'events', 'daemon/daemon.log' => 'daemon',
-	'overseer/overseer.log' => 'overseer', 'logs/guardian.log' => 'guardian', 'logs/ps.log' => 'ps');
-
-sub slurp { my ($cmd) = @_; open my $f, '-|', @$cmd or die "$cmd->[0]: $!"; binmode $f; local $/; my $t = <$f>; close $f; return $t // '' }
-
-# The whole plain text of one log of a town: its generations, oldest first.
-sub log_text {
-	my ($town, $path) = @_;
-	my %age = map { $_ => (m/\.log(?:\.jsonl)?\.(\d+)/ ? $1 : 0) } glob("$town/$path*");
-	my $text = '';
-	for my $f (sort { $age{$b} <=> $age{$a} } keys %age) {
-		$text .= slurp($f =~ /\.gz$/ ? ['gzip', '-dc', $f] : $f =~ /\.zst$/ ? ['zstd', '-dcq', $f] : $f =~ /\.xz$/ ? ['xz', '-dc', $f] : ['cat', $f]);
-	}
-	return $text;
-}
-
-# Evidence may differ in where a record was read.
-sub canonical { my ($t) = @_; $t =~ s/"file":"(?:[^"\\]|\\.)*","line":\d+/"file":"","line":0/g; return $t }
+my @towns = towns_on_disk($source);
 
 sub run { my @cmd = @_; my $out = slurp([@cmd]); return canonical($out) }
 
@@ -48,8 +29,6 @@ for my $town (@towns) {
 		$text{$town}{$path} = $t if length $t;
 	}
 }
-
-sub write_file { my ($path, $bytes) = @_; make_path(dirname($path)); open my $f, '>', $path or die "$path: $!"; binmode $f; print $f $bytes; close $f }
 
 # Lines of the log in n runs of random length.
 sub cut_lines {
@@ -149,14 +128,14 @@ for my $seed ($first .. $n) {
 	} else {
 		$what = 'through a pipe';
 		through_pipe($town, "$work/out");
-		open my $f, '<', "$work/out" or die; local $/; $got = canonical(<$f> // '');
+		$got = canonical(read_file("$work/out"));
 	}
 	my $ok = $got eq $want{$town};
 	print $ok ? 'ok ' : 'not ok ', ++$i, ' - ', basename($town), " $what (seed $seed)\n";
 	if (!$ok) {
-		write_file("/tmp/one-answer.got", $got);
-		write_file("/tmp/one-answer.want", $want{$town});
-		print "# $_\n" for (split /\n/, slurp(['diff', '/tmp/one-answer.want', '/tmp/one-answer.got']))[0 .. 5];
+		write_file("$work.got", $got);
+		write_file("$work.want", $want{$town});
+		print "# $_\n" for (split /\n/, slurp(["diff", "$work.want", "$work.got"]))[0 .. 5];
 	}
 }
 remove_tree($work);

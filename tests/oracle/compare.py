@@ -257,7 +257,8 @@ def run_case(tocsin, number, directory, show, mutant=None):
     return sum(len(group) for group in theirs.values()), wrong
 
 
-def main():
+def compare(script, run_case):
+    """The command line of this script and of snapshots.py: case after case until the time is up or one differs, or the one that is asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument('tocsin')
     parser.add_argument('--cases', type=int, default=1000000)
@@ -277,11 +278,11 @@ def main():
             told, wrong = run_case(options.tocsin, number, directory, False, options.mutant)
             changes += told
             if wrong:
-                print('case %d differs; replay: tests/oracle/compare.py %s --one %d' % (number, options.tocsin, number))
+                print('case %d differs; replay: tests/oracle/%s %s --one %d' % (number, script, options.tocsin, number))
                 sys.exit(1)
             number += 1
     print('%d cases from %d on, %d state changes: the same' % (number - first, first, changes))
 
 
 if __name__ == '__main__':
-    main()
+    compare('compare.py', run_case)

@@ -6,16 +6,12 @@ usage: snapshots.py TOCSIN [--cases N] [--seconds N] [--seed N] [--one N] [--kee
 A snapshot is complete when it has PID 1; only then is a process that it lacks gone. Written from tocsin-rules(5), like oracle.py.
 """
 
-import argparse
 import json
 import os
 import random
 import subprocess
-import sys
-import tempfile
-import time
 
-from compare import S, milliseconds, stamp, stamp_ms
+from compare import S, compare, milliseconds, stamp, stamp_ms
 
 USERS = ['u1', 'u2']
 
@@ -105,7 +101,7 @@ def oracle_says(rules, snapshots):
     return sorted(told)
 
 
-def run_case(tocsin, number, directory, show):
+def run_case(tocsin, number, directory, show, _mutant):
     rules, snapshots = random_case(random.Random(number))
     rules_path, log_path = os.path.join(directory, 'rules.yml'), os.path.join(directory, 'ps.log')
     with open(rules_path, 'w') as out:
@@ -130,30 +126,5 @@ def run_case(tocsin, number, directory, show):
     return len(theirs), theirs != mine
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('tocsin')
-    parser.add_argument('--cases', type=int, default=1000000)
-    parser.add_argument('--seconds', type=float, default=10)
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--one', type=int)
-    parser.add_argument('--keep')
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = options.keep or scratch
-        if options.one is not None:
-            sys.exit(1 if run_case(options.tocsin, options.one, directory, True)[1] else 0)
-        end, first, changes = time.monotonic() + options.seconds, options.seed * 1000000, 0
-        number = first
-        while time.monotonic() < end and number < first + options.cases:
-            told, wrong = run_case(options.tocsin, number, directory, False)
-            if wrong:
-                print('case %d differs; replay: tests/oracle/snapshots.py %s --one %d' % (number, options.tocsin, number))
-                sys.exit(1)
-            changes += told
-            number += 1
-    print('%d cases from %d on, %d state changes: the same' % (number - first, first, changes))
-
-
 if __name__ == '__main__':
-    main()
+    compare('snapshots.py', run_case)
