@@ -32,16 +32,15 @@ struct kept *occurrence_keep(struct occurrence *o)
 	return o->kept;
 }
 
-struct span occurrence_field(const struct occurrence *o, field_id f)
+struct span occurrence_field(struct occurrence *o, field_id f)
 {
 	if (!o->event)
 		return kept_field(o->kept, f);
 	const struct value *v = event_first(o->event, f);
 	if (v)
 		return v->kind == VALUE_NULL ? span_of(NULL, 0) : v->text;
-	if (f == FIELD_SOURCE && o->event->source)
-		return span_from_string(o->event->source->name);
-	return span_of(NULL, 0);
+	/* Not its file and line: they are not the same however it was read. */
+	return f == FIELD_TIME || f == FIELD_SOURCE || f == FIELD_RAW ? event_own(o->event, f, o->time_text) : span_of(NULL, 0);
 }
 
 /* ---- life ---- */
@@ -209,9 +208,10 @@ void engine_source_observed(struct engine *en, const struct source *s, int64_t f
 	const struct ruleset *rs = en->rules;
 	uint32_t n = 0;
 
-	while (en->seen[n].source != s)
+	while (n < en->n_seen && en->seen[n].source != s)
 		n++;
-	if (from_ns >= en->seen[n].from_ns)
+	/* A log that only a checkpoint knows is not among the inputs, though the rest of it may still be read. */
+	if (n == en->n_seen || from_ns >= en->seen[n].from_ns)
 		return;
 	en->seen[n].from_ns = from_ns;
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
@@ -304,8 +304,7 @@ static void queue_drain(struct engine *en)
 		e->origin = (struct origin){ .file = "" };
 		e->raw = q->kept->evidence.text;
 		for (uint32_t i = 0; i < q->kept->n_fields; i++)
-			event_add(e, q->kept->fields[i].field,
-				  span_of(q->kept->bytes + q->kept->fields[i].offset, q->kept->fields[i].len), VALUE_STRING);
+			event_add(e, q->kept->fields[i].field, kept_value(q->kept, &q->kept->fields[i]), VALUE_STRING);
 		if (en->trace && en->trace->judge)
 			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);

@@ -46,7 +46,7 @@ void engine_source_present(struct engine *en, const struct source *s);
 /*
  * One that is present has said something: it is observed from from_ns on (TIME_NONE: from ever), or from the time that it was told before, if that is
  * earlier. An absence is judged only where what it waits for was observed by then: a log that is not there, or empty, or younger than
- * the deadline tells nothing. So it does not matter whether a log that appears late was an empty file before.
+ * the deadline tells nothing. So it does not matter whether a log that appears late was an empty file before. Of one that is not present: ignored.
  */
 void engine_source_observed(struct engine *en, const struct source *s, int64_t from_ns);
 
