@@ -141,6 +141,22 @@ static void add_value(struct field_row *r, struct span text)
 	r->values[r->n_values++] = (struct field_value){ hash, 1, xmemdup(kept.ptr, kept.len), kept.len, kept.len < text.len };
 }
 
+static void add_field(struct type_table *t, field_id f, struct span text)
+{
+	size_t at = 0;
+
+	while (at < t->n && t->rows[at].field != f)
+		at++;
+	if (at == t->n) {
+		if (t->n >= FIELD_ROWS_LIMIT)
+			return;
+		ARRAY_GROW(t->rows, t->n, t->cap);
+		t->rows[t->n++] = (struct field_row){ .field = f };
+	}
+	t->rows[at].events++;
+	add_value(&t->rows[at], text);
+}
+
 void field_survey_add(void *survey, const struct event *e, enum parse_result r)
 {
 	struct field_survey *s = survey;
@@ -159,21 +175,14 @@ void field_survey_add(void *survey, const struct event *e, enum parse_result r)
 	}
 	struct type_table *t = table_for(s, e);
 	t->events++;
+	char time_text[TIME_TEXT_SIZE];
+	struct span time = event_own(e, FIELD_TIME, time_text);
+	if (time.ptr && !event_first(e, FIELD_TIME))
+		add_field(t, FIELD_TIME, time);
 	for (size_t i = 0; i < e->n_values; i++) {
 		const struct value *v = &e->values[i];
-		if (v->field == FIELD_NONE || v->field == FIELD_RAW || v->field == FIELD_SOURCE || v != event_first(e, v->field))
-			continue;
-		size_t at = 0;
-		while (at < t->n && t->rows[at].field != v->field)
-			at++;
-		if (at == t->n) {
-			if (t->n >= FIELD_ROWS_LIMIT)
-				continue;
-			ARRAY_GROW(t->rows, t->n, t->cap);
-			t->rows[t->n++] = (struct field_row){ .field = v->field };
-		}
-		t->rows[at].events++;
-		add_value(&t->rows[at], v->text);
+		if (v->field != FIELD_NONE && v->field != FIELD_RAW && v->field != FIELD_SOURCE && v == event_first(e, v->field))
+			add_field(t, v->field, v->text);
 	}
 }
 

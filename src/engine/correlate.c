@@ -43,13 +43,13 @@ static int64_t later(int64_t t, int64_t span_ns)
 /* ---- counts and values over a window ---- */
 
 /* The number of a value_* correlation's field; false when the event has none. */
-static bool value_number(const struct correlation *k, const struct occurrence *o, double *ret)
+static bool value_number(const struct correlation *k, struct occurrence *o, double *ret)
 {
 	return k->n_value_fields && span_to_number(occurrence_field(o, k->value_fields[0]), ret) && isfinite(*ret);
 }
 
 /* The value of one field, or the values of several as one string; false when one is absent. */
-static bool value_tuple(struct engine *en, const struct correlation *k, const struct occurrence *o, struct span *ret)
+static bool value_tuple(struct engine *en, const struct correlation *k, struct occurrence *o, struct span *ret)
 {
 	if (k->n_value_fields == 1) {
 		*ret = occurrence_field(o, k->value_fields[0]);
@@ -61,7 +61,7 @@ static bool value_tuple(struct engine *en, const struct correlation *k, const st
 	return true;
 }
 
-static void key_missing(struct engine *en, const struct rule *r, const field_id *fields, uint32_t n, const struct occurrence *o)
+static void key_missing(struct engine *en, const struct rule *r, const field_id *fields, uint32_t n, struct occurrence *o)
 {
 	en->stats.missing_key++;
 	if (traced(en, r->index))
@@ -276,7 +276,7 @@ static void negated_happened(struct engine *en, const struct rule *r, uint32_t i
 	cell_schedule(en, c);
 }
 
-static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, const struct occurrence *o)
+static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
 
@@ -368,7 +368,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 }
 
 /* A negated input between two positive ones: what was begun before it can no longer be completed. */
-static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, const struct occurrence *o)
+static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
 	int j = breaks_chain_after(en, r, i);
@@ -431,7 +431,7 @@ void absence_due(struct engine *en, struct cell *c)
 /* ---- sustained and concurrent ---- */
 
 /* The key no longer holds: its incident resolves now, or after resolve-after. */
-static void held_end(struct engine *en, struct cell *c, const struct occurrence *o)
+static void held_end(struct engine *en, struct cell *c, struct occurrence *o)
 {
 	const struct rule *r = &en->rules->rules[c->rule];
 

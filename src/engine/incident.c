@@ -120,7 +120,7 @@ static void take_window(struct engine *en, struct cell *c)
 }
 
 /* The events of the other inputs that made a temporal condition true, in order of time. */
-static void take_slots(struct engine *en, struct cell *c, const struct occurrence *o)
+static void take_slots(struct engine *en, struct cell *c, struct occurrence *o)
 {
 	const struct correlation *k = rule_of(en, c)->correlation;
 	int64_t bound = en->now_ns - k->timespan_ns, after = TIME_NONE;
@@ -382,8 +382,7 @@ static void fill_evidence(struct engine *en, const struct incident *in, struct c
 		return;
 	struct named_value *fields = arena_alloc(&en->scratch, k->n_fields * sizeof *fields);
 	for (uint32_t i = 0; i < k->n_fields; i++)
-		fields[i] = (struct named_value){ field_name(&en->rules->fields, k->fields[i].field),
-						  span_of(k->bytes + k->fields[i].offset, k->fields[i].len) };
+		fields[i] = (struct named_value){ field_name(&en->rules->fields, k->fields[i].field), kept_value(k, &k->fields[i]) };
 	ch->fields = fields;
 	ch->n_fields = k->n_fields;
 }
@@ -458,7 +457,7 @@ static const struct rule *inhibitor(const struct engine *en, const struct cell *
 	return NULL;
 }
 
-static char *incident_id(const struct engine *en, const struct cell *c, const struct occurrence *o)
+static char *incident_id(const struct engine *en, const struct cell *c, struct occurrence *o)
 {
 	const struct rule *r = rule_of(en, c);
 	struct buffer b = BUFFER_INIT;

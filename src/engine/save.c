@@ -244,13 +244,15 @@ static void put_cell(struct saver *s, const struct cell *c, struct buffer *out)
 
 static void put_value(struct buffer *out, const struct kept *k, const struct kept_field *f)
 {
+	struct span value = kept_value(k, f);
+
 	if (f->len && f->offset + f->len <= k->evidence.text.len) {
 		codec_put_u64(out, (uint64_t)f->offset * 2 + 1);
 		codec_put_u64(out, f->len);
 		return;
 	}
 	codec_put_u64(out, (uint64_t)f->len * 2);
-	buffer_append(out, k->bytes + f->offset, f->len);
+	buffer_append_span(out, value);
 }
 
 static void put_tables(struct saver *s, struct buffer *out)
@@ -565,12 +567,14 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 		size_t place = get_place(in, l->n_fields);
 		size_t offset;
 		struct span value = get_value(in, e.text, &offset);
+		if (value.len > KEPT_VALUE_LIMIT)
+			in->bad = true;
 		if (place && l->fields[place - 1] != FIELD_NONE) {
 			n_bytes += offset == SIZE_MAX ? value.len : 0;
 			n_known++;
 		}
 	}
-	if (in->bad || n_bytes > UINT32_MAX)
+	if (in->bad || n_bytes > UINT32_MAX || n_known > UINT16_MAX)
 		return NULL;
 	e.source = l->names[source - 1];
 	e.file = l->names[file - 1];

@@ -35,6 +35,7 @@ struct occurrence {
 	struct kept *kept;   /* borrowed where it came with a deadline, else owned by the occurrence */
 	int64_t time_ns;     /* stamp of the event, or the deadline */
 	uint64_t step;       /* unique number: an event is counted once by a window */
+	char time_text[TIME_TEXT_SIZE]; /* of occurrence_field() */
 };
 
 /* One event in a window. Followed in memory by rule_state.n_tops string ids. */
@@ -184,13 +185,13 @@ int64_t cell_deadline(const struct cell *c);
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
 /* Builds the key of group-by values in en->key; false when one is absent or empty. */
-bool key_build(struct engine *en, const field_id *fields, uint32_t n, const struct occurrence *o);
+bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occurrence *o);
 struct span key_value(const struct cell *c, uint32_t index);
 
 /* --- window.c --- */
 struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i);
 /* Adds in time order (at the end unless it came late). */
-void window_add(struct engine *en, struct cell *c, const struct occurrence *o, double number, struct span value, struct kept *kept);
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value, struct kept *kept);
 /* Drops what is not in (now − W, now]. */
 void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns);
 void window_release(struct engine *en, struct cell *c);
@@ -225,7 +226,8 @@ struct incident *incident_new(struct engine *en, struct cell *c);
 /* --- engine.c --- */
 const struct seen_source *seen_source_find(const struct engine *en, const struct source *s);
 struct kept *occurrence_keep(struct occurrence *o);
-struct span occurrence_field(const struct occurrence *o, field_id f);
+/* Borrowed until the next call. ptr NULL: it has none. */
+struct span occurrence_field(struct occurrence *o, field_id f);
 void incident_event_queue(struct engine *en, const struct change *c);
 
 /* --- trace.c: only to be called when traced() --- */
@@ -233,14 +235,14 @@ static inline bool traced(const struct engine *en, uint32_t rule)
 {
 	return en->trace && (!en->trace->wanted || en->trace->wanted[rule]);
 }
-void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o);
-void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o, double value, bool holds);
-void trace_tell_input(struct engine *en, const struct cell *c, const struct occurrence *o, uint32_t input, double value, bool holds);
-void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, const struct occurrence *o, field_id field);
+void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, struct occurrence *o);
+void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, struct occurrence *o, double value, bool holds);
+void trace_tell_input(struct engine *en, const struct cell *c, struct occurrence *o, uint32_t input, double value, bool holds);
+void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, struct occurrence *o, field_id field);
 void trace_tell_left(struct engine *en, const struct cell *c, const struct entry *e, int64_t left_ns, bool cut);
-void trace_tell_inhibited(struct engine *en, const struct cell *c, const struct occurrence *o, double value, const struct rule *by);
+void trace_tell_inhibited(struct engine *en, const struct cell *c, struct occurrence *o, double value, const struct rule *by);
 /* The first field that the occurrence lacks; FIELD_NONE: none. */
-field_id missing_field(const field_id *fields, uint32_t n, const struct occurrence *o);
+field_id missing_field(const field_id *fields, uint32_t n, struct occurrence *o);
 void trace_at(struct engine *en);
 
 static inline void bit_set(uint64_t *bits, uint32_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }

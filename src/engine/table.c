@@ -257,7 +257,7 @@ void table_release(struct engine *en)
 
 /* ---- keys ---- */
 
-bool key_build(struct engine *en, const field_id *fields, uint32_t n, const struct occurrence *o)
+bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occurrence *o)
 {
 	struct buffer *key = &en->key;
 

@@ -152,7 +152,7 @@ void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void 
 
 /* ---- steps ---- */
 
-static void set_event(struct trace_step *s, const struct occurrence *o)
+static void set_event(struct trace_step *s, struct occurrence *o)
 {
 	const struct event *e = o ? o->event : NULL;
 
@@ -165,7 +165,7 @@ static void set_event(struct trace_step *s, const struct occurrence *o)
 	}
 }
 
-void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o)
+void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, struct occurrence *o)
 {
 	struct trace_cell v = view_of(en, c, c->incident ? c->incident->value : 0, c->incident != NULL);
 	struct trace_step s = { .kind = kind, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE };
@@ -174,7 +174,7 @@ void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, c
 	en->trace->step(en->trace->context, &s);
 }
 
-void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, const struct occurrence *o, double value, bool holds)
+void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell *c, struct occurrence *o, double value, bool holds)
 {
 	struct trace_cell v = view_of(en, c, value, holds);
 	struct trace_step s = { .kind = kind, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE };
@@ -185,7 +185,7 @@ void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell
 	en->trace->step(en->trace->context, &s);
 }
 
-void trace_tell_input(struct engine *en, const struct cell *c, const struct occurrence *o, uint32_t input, double value, bool holds)
+void trace_tell_input(struct engine *en, const struct cell *c, struct occurrence *o, uint32_t input, double value, bool holds)
 {
 	struct trace_cell v = view_of(en, c, value, holds);
 	struct trace_step s = { .kind = TRACE_EVALUATED, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE,
@@ -195,7 +195,7 @@ void trace_tell_input(struct engine *en, const struct cell *c, const struct occu
 	en->trace->step(en->trace->context, &s);
 }
 
-void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, const struct occurrence *o, field_id field)
+void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule *r, struct occurrence *o, field_id field)
 {
 	struct trace_step s = { .kind = kind, .rule = r, .now_ns = en->now_ns, .field = field };
 
@@ -219,7 +219,7 @@ void trace_tell_left(struct engine *en, const struct cell *c, const struct entry
 	en->trace->step(en->trace->context, &s);
 }
 
-void trace_tell_inhibited(struct engine *en, const struct cell *c, const struct occurrence *o, double value, const struct rule *by)
+void trace_tell_inhibited(struct engine *en, const struct cell *c, struct occurrence *o, double value, const struct rule *by)
 {
 	struct trace_cell v = view_of(en, c, value, true);
 	struct trace_step s = { .kind = TRACE_INHIBITED, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE, .other = by };
@@ -228,7 +228,7 @@ void trace_tell_inhibited(struct engine *en, const struct cell *c, const struct 
 	en->trace->step(en->trace->context, &s);
 }
 
-field_id missing_field(const field_id *fields, uint32_t n, const struct occurrence *o)
+field_id missing_field(const field_id *fields, uint32_t n, struct occurrence *o)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (occurrence_field(o, fields[i]).len == 0)

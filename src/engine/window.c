@@ -58,7 +58,7 @@ struct entry *window_append(struct engine *en, struct cell *c)
 	return e;
 }
 
-void window_add(struct engine *en, struct cell *c, const struct occurrence *o, double number, struct span value, struct kept *kept)
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value, struct kept *kept)
 {
 	struct rule_state *s = &en->states[c->rule];
 	struct window *w = &c->window;

@@ -135,7 +135,7 @@ struct matcher {
 	size_t n_captured, cap_captured;
 	struct value virtuals[VIRTUAL_COUNT];
 	uint32_t virtual_generation[VIRTUAL_COUNT];
-	struct buffer time_text, line_text;
+	char own_text[VIRTUAL_COUNT][TIME_TEXT_SIZE];
 	pcre2_match_context *match_context;
 	pcre2_jit_stack *jit_stack;
 	pcre2_match_data *match_data;
@@ -514,8 +514,6 @@ void matcher_free(struct matcher *m)
 	pcre2_match_context_free(m->match_context);
 	pcre2_jit_stack_free(m->jit_stack);
 	arena_release(&m->folded_arena);
-	buffer_release(&m->time_text);
-	buffer_release(&m->line_text);
 	free(m->tests);
 	free(m->memo);
 	free(m->nodes);
@@ -604,45 +602,20 @@ static const struct value *virtual_value(struct matcher *m, const struct event *
 {
 	enum virtual_field which;
 	struct value *v;
-	struct span text = { NULL, 0 };
-	enum value_kind kind = VALUE_STRING;
+	struct span text;
 
 	if (!virtual_of(f, &which))
 		return NULL;
 	v = &m->virtuals[which];
 	if (m->virtual_generation[which] == m->generation)
 		return v->text.ptr ? v : NULL;
-	switch (which) {
-	case VIRTUAL_TIME:
-		if (e->time_ns == TIME_NONE)
-			break;
-		buffer_clear(&m->time_text);
-		time_format_utc(&m->time_text, e->time_ns);
-		text = buffer_span(&m->time_text);
-		break;
-	case VIRTUAL_SOURCE:
-		text = span_from_string(e->source ? e->source->name : m->source->name);
-		break;
-	case VIRTUAL_RAW:
-	case VIRTUAL_MESSAGE:
-		text = span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len);
-		break;
-	case VIRTUAL_FILE:
-		if (e->origin.file)
-			text = span_from_string(e->origin.file);
-		break;
-	case VIRTUAL_LINE:
-		if (!e->origin.line)
-			break;
-		buffer_clear(&m->line_text);
-		buffer_printf(&m->line_text, "%llu", (unsigned long long)e->origin.line);
-		text = buffer_span(&m->line_text);
-		kind = VALUE_NUMBER;
-		break;
-	case VIRTUAL_COUNT:
-		break;
-	}
-	*v = (struct value){ .text = text, .field = f, .kind = (uint8_t)kind };
+	if (which == VIRTUAL_MESSAGE)
+		text = event_own(e, FIELD_RAW, NULL);
+	else
+		text = event_own(e, f, m->own_text[which]);
+	if (which == VIRTUAL_SOURCE && !text.ptr)
+		text = span_from_string(m->source->name);
+	*v = (struct value){ .text = text, .field = f, .kind = which == VIRTUAL_LINE ? VALUE_NUMBER : VALUE_STRING };
 	m->virtual_generation[which] = m->generation;
 	return text.ptr ? v : NULL;
 }

@@ -66,9 +66,6 @@ struct decoder {
 	bool gave_up;            /* no stamp within the first UNSTAMPED_LIMIT bytes */
 	int64_t newest_ns;
 	struct decoder_stats stats;
-	struct span source_name;
-	int64_t minute_ns;       /* of minute_text, "YYYY-MM-DDTHH:MM:" */
-	char minute_text[17];
 };
 
 static const struct format_ops *const all_ops[FORMAT_COUNT] = {
@@ -94,8 +91,7 @@ struct decoder *decoder_new(const struct source *s, const struct field_table *fi
 	d->source = s;
 	d->ops = all_ops[s->format];
 	d->record_limit = record_limit == 0 ? RECORD_LIMIT_DEFAULT : record_limit < BLOCK_LIMIT / 4 ? record_limit : BLOCK_LIMIT / 4;
-	d->newest_ns = d->minute_ns = TIME_NONE;
-	d->source_name = span_from_string(s->name);
+	d->newest_ns = TIME_NONE;
 	d->context = (struct format_context){
 		.source = s,
 		.fields = fields,
@@ -640,28 +636,6 @@ enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret
 	return REST_LINE;
 }
 
-/* The record's time as text. Most records are of the same minute as the one before. */
-static struct span time_text(struct decoder *d, int64_t time_ns, struct arena *arena)
-{
-	char *text = arena_alloc(arena, TIME_TEXT_SIZE);
-	uint64_t in_minute = (uint64_t)time_ns - (uint64_t)d->minute_ns, second = in_minute / NS_PER_SECOND;
-
-	if (d->minute_ns == TIME_NONE || second > 59 || second * NS_PER_SECOND != in_minute) {
-		size_t len = time_format_utc_to(text, time_ns);
-
-		if (time_ns >= 0) {
-			d->minute_ns = time_ns - time_ns % (60 * NS_PER_SECOND);
-			memcpy(d->minute_text, text, sizeof d->minute_text);
-		}
-		return span_of(text, len);
-	}
-	memcpy(text, d->minute_text, sizeof d->minute_text);
-	text[17] = (char)('0' + second / 10);
-	text[18] = (char)('0' + second % 10);
-	text[19] = 'Z';
-	return span_of(text, 20);
-}
-
 /* Prepares *e and the text of the record: without colours, CRs and blank lines at its end. */
 static void prepare(struct decoder *d, struct span raw, const struct record *r, struct event *e)
 {
@@ -676,10 +650,6 @@ static void prepare(struct decoder *d, struct span raw, const struct record *r, 
 	e->time_ns = r->time_ns;
 	e->source = d->source;
 	e->raw = raw;
-	if (r->time_ns != TIME_NONE)
-		event_add(e, FIELD_TIME, time_text(d, r->time_ns, &e->arena), VALUE_STRING);
-	event_add(e, FIELD_SOURCE, d->source_name, VALUE_STRING);
-	event_add(e, FIELD_RAW, raw, VALUE_STRING);
 }
 
 static void sample_unparsed(struct buffer *sample, struct span raw)
@@ -699,10 +669,8 @@ enum parse_result decoder_parse(struct decoder *d, struct span block, const stru
 {
 	struct span raw = span_of(block.ptr + r->offset, r->len);
 	enum parse_result result;
-	size_t n_values;
 
 	prepare(d, raw, r, e);
-	n_values = e->n_values;
 	result = d->ops->parse(&d->context, e->raw, r, e);
 	switch (result) {
 	case PARSE_EVENT:
@@ -714,7 +682,7 @@ enum parse_result decoder_parse(struct decoder *d, struct span block, const stru
 		d->stats.unparsed++;
 		sample_unparsed(&d->stats.unparsed_sample, e->raw);
 		/* Whatever the format had found before it gave up is not to be trusted. */
-		event_truncate(e, n_values);
+		event_drop_values(e);
 		event_add(e, FIELD_MESSAGE, e->raw, VALUE_STRING);
 		break;
 	}

@@ -6,7 +6,9 @@
  */
 #include "record/event.h"
 #include "base/memory.h"
+#include "record/source.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,15 +33,17 @@ void event_release(struct event *e)
 	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
 }
 
+void event_drop_values(struct event *e)
+{
+	for (size_t i = 0; i < e->n_values; i++)
+		if (e->values[i].field != FIELD_NONE)
+			e->first[e->values[i].field] = e->last[e->values[i].field] = 0;
+	e->n_values = 0;
+}
+
 void event_reset(struct event *e)
 {
-	for (size_t i = 0; i < e->n_values; i++) {
-		field_id f = e->values[i].field;
-
-		if (f != FIELD_NONE)
-			e->first[f] = e->last[f] = 0;
-	}
-	e->n_values = 0;
+	event_drop_values(e);
 	e->kind = EVENT_LOG;
 	e->time_ns = e->snapshot_ns = TIME_NONE;
 	e->source = NULL;
@@ -102,28 +106,6 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 	event_add(e, f, text, kind);
 }
 
-void event_truncate(struct event *e, size_t n)
-{
-	for (size_t i = 0; i < e->n_values; i++) {
-		if (e->values[i].field != FIELD_NONE)
-			e->first[e->values[i].field] = e->last[e->values[i].field] = 0;
-	}
-	if (n < e->n_values)
-		e->n_values = n;
-	for (size_t i = 0; i < e->n_values; i++) {
-		struct value *v = &e->values[i];
-
-		v->next = 0;
-		if (v->field == FIELD_NONE)
-			continue;
-		if (e->last[v->field])
-			e->values[e->last[v->field] - 1].next = (uint16_t)(i + 1);
-		else
-			e->first[v->field] = (uint16_t)(i + 1);
-		e->last[v->field] = (uint16_t)(i + 1);
-	}
-}
-
 void event_add_number(struct event *e, field_id f, double v)
 {
 	char text[40];
@@ -151,6 +133,23 @@ void event_add_integer(struct event *e, field_id f, int64_t v)
 		*--p = '-';
 	n = (size_t)(text + sizeof text - p);
 	event_add(e, f, span_of(arena_dup(&e->arena, p, n), n), VALUE_NUMBER);
+}
+
+struct span event_own(const struct event *e, field_id f, char text[TIME_TEXT_SIZE])
+{
+	switch (f) {
+	case FIELD_TIME:
+		return e->time_ns == TIME_NONE ? span_of(NULL, 0) : span_of(text, time_format_utc_to(text, e->time_ns));
+	case FIELD_SOURCE:
+		return e->source ? span_from_string(e->source->name) : span_of(NULL, 0);
+	case FIELD_RAW:
+		return span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len);
+	case FIELD_FILE:
+		return e->origin.file ? span_from_string(e->origin.file) : span_of(NULL, 0);
+	case FIELD_LINE:
+		return e->origin.line ? span_of(text, (size_t)snprintf(text, TIME_TEXT_SIZE, "%" PRIu64, e->origin.line)) : span_of(NULL, 0);
+	}
+	return span_of(NULL, 0);
 }
 
 static inline bool is_digit(char c)

@@ -70,8 +70,8 @@ static inline void event_add(struct event *e, field_id f, struct span text, enum
 }
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
-/* Drops all values but the first n. What they borrowed stays in the arena. */
-void event_truncate(struct event *e, size_t n);
+/* Drops all values. What they borrowed stays in the arena. */
+void event_drop_values(struct event *e);
 /* Adds a number, formatted %.15g, or an integer. */
 void event_add_number(struct event *e, field_id f, double v);
 void event_add_integer(struct event *e, field_id f, int64_t v);
@@ -90,6 +90,15 @@ static inline struct span event_text(const struct event *e, field_id f)
 	const struct value *v = event_first(e, f);
 	return v ? v->text : (struct span){ "", 0 };
 }
+/*
+ * Time, source, raw, file and line stand in the event itself: values of these fields are only there where a format gives them another one, which
+ * then comes first. As text; ptr NULL when it is not known, or f is none of them. text: room for it, where it is a time or a number.
+ */
+static inline bool field_is_own(field_id f)
+{
+	return f <= FIELD_LINE && (1u << f & (1u << FIELD_TIME | 1u << FIELD_SOURCE | 1u << FIELD_RAW | 1u << FIELD_FILE | 1u << FIELD_LINE));
+}
+struct span event_own(const struct event *e, field_id f, char text[TIME_TEXT_SIZE]);
 /* The whole text as a number (decimal, 0x…, exponent); false when it is none. */
 bool span_to_number(struct span text, double *ret);
 

@@ -200,6 +200,13 @@ static void add_parent(struct ps_state *st, const struct ps_row *r, struct event
 	add_text(e, FIELD_PARENT_PROGRAM, ps_program_of(command));
 }
 
+static void add_time(struct event *e, field_id f, int64_t time_ns)
+{
+	char *text = arena_alloc(&e->arena, TIME_TEXT_SIZE);
+
+	event_add(e, f, span_of(text, time_format_utc_to(text, time_ns)), VALUE_STRING);
+}
+
 static enum parse_result row_event(struct ps_state *st, const struct ps_row *r, struct event *e)
 {
 	double cpu_now = NAN, elapsed = r->elapsed;
@@ -208,6 +215,8 @@ static enum parse_result row_event(struct ps_state *st, const struct ps_row *r, 
 	snapshot_count_row(&st->now, r);
 	if (st->now.time_ns != TIME_NONE) {
 		p = ps_process_see(&st->processes, &st->now, st->columns.has_threads, r, &cpu_now);
+		if (e->time_ns != TIME_NONE && e->time_ns != st->now.ns)
+			add_time(e, FIELD_TIME, e->time_ns); /* as stamped */
 		e->time_ns = e->snapshot_ns = st->now.ns;
 	}
 	event_add(e, FIELD_TYPE, SPAN("process"), VALUE_STRING);
@@ -223,11 +232,8 @@ static enum parse_result row_event(struct ps_state *st, const struct ps_row *r, 
 		elapsed = st->now.time_ns > p->start_ns ? (double)((st->now.time_ns - p->start_ns) / NS_PER_SECOND) : 0;
 	add_seconds(e, FIELD_ELAPSED, elapsed);
 	add_seconds(e, FIELD_CPUTIME, r->cputime);
-	if (p) {
-		char *text = arena_alloc(&e->arena, TIME_TEXT_SIZE);
-
-		event_add(e, FIELD_STARTED, span_of(text, time_format_utc_to(text, p->start_ns)), VALUE_STRING);
-	}
+	if (p)
+		add_time(e, FIELD_STARTED, p->start_ns);
 	add_text(e, FIELD_COMMAND, r->command);
 	if (r->command.len > 0) {
 		add_text(e, FIELD_PROGRAM, ps_program_of(r->command));

@@ -117,7 +117,6 @@ static bool is_blank_line(struct span raw)
 static enum parse_result text_parse(struct format_context *c, struct span raw, const struct record *r, struct event *e)
 {
 	struct span start = stamp_skip_colours(raw);
-	size_t n_values = e->n_values;
 
 	(void)r;
 	if (is_blank_line(raw))
@@ -129,7 +128,7 @@ static enum parse_result text_parse(struct format_context *c, struct span raw, c
 			text_facts_add(e, &s->fields, event_text(e, FIELD_MESSAGE));
 		return PARSE_EVENT;
 	}
-	event_truncate(e, n_values); /* not JSON after all: what was taken from it goes, the line is text */
+	event_drop_values(e); /* not JSON after all: what was taken from it goes, the line is text */
 	return parse_line(c, raw, false, e);
 }
 

@@ -55,9 +55,13 @@ static void put_field(struct buffer *out, const struct event *e, const struct fi
 {
 	field_id f = field_find(t, name);
 	const struct value *v = f == FIELD_NONE ? NULL : event_first(e, f);
+	char text[TIME_TEXT_SIZE];
+	struct span own = v ? SPAN("") : event_own(e, f, text);
 
-	if (!v)
+	if (!v && !own.ptr)
 		buffer_append_char(out, '-');
+	if (!v && own.ptr)
+		buffer_append_span(out, own);
 	for (; v; v = event_next(e, v)) {
 		buffer_append_span(out, v->text);
 		if (v->next)
