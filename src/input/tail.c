@@ -305,6 +305,23 @@ static bool candidate_seek(struct candidate *c, uint64_t offset)
 	return read_at(fd, 0, n_head, &c->head) && read_at(fd, offset - n_last, n_last, &c->last) && reader_seek(c->reader, offset);
 }
 
+/* Reads on to the offset `upto` of any file, or to its end; scratch: SCRATCH_BYTES. */
+static void candidate_advance(struct candidate *c, uint64_t upto, char *scratch)
+{
+	struct diag_list unsaid = DIAG_LIST_INIT; /* damage is told when the file is read */
+
+	for (ssize_t n = 1; n > 0 && c->offset < upto;) {
+		uint64_t rest = upto - c->offset;
+		n = reader_read(c->reader, scratch, rest < SCRATCH_BYTES ? (size_t)rest : SCRATCH_BYTES, &unsaid);
+		if (n > 0) {
+			keep_head(&c->head, scratch, (size_t)n);
+			keep_last(&c->last, scratch, (size_t)n);
+			c->offset += (uint64_t)n;
+		}
+	}
+	diag_list_release(&unsaid);
+}
+
 /* Does what was read last of the position stand in front of offset at, as far as c's last bytes reach? at ≤ the position's offset. */
 static bool last_is(const struct tail *t, const struct candidate *c, uint64_t at)
 {
@@ -332,8 +349,6 @@ enum found {
  */
 static enum found candidate_find(const struct tail *t, const char *path, bool drained, struct candidate *c, int *ret_error)
 {
-	uint32_t n_head = head_length(t);
-	struct diag_list unsaid = DIAG_LIST_INIT; /* damage is told when the file is read */
 	char *scratch = NULL;
 	enum found result = FOUND_NOT;
 
@@ -343,16 +358,9 @@ static enum found candidate_find(const struct tail *t, const char *path, bool dr
 	if (!S_ISREG(c->st.st_mode))
 		goto done;
 	scratch = xmalloc(SCRATCH_BYTES);
-	for (ssize_t n = 1; n > 0 && c->head.len < n_head;) {
-		n = reader_read(c->reader, scratch, n_head - c->head.len, &unsaid);
-		if (n > 0) {
-			keep_head(&c->head, scratch, (size_t)n);
-			keep_last(&c->last, scratch, (size_t)n);
-		}
-	}
+	candidate_advance(c, head_length(t), scratch);
 	if (!head_is(t, buffer_span(&c->head)))
 		goto done;
-	c->offset = c->head.len;
 	if (reader_compression(c->reader) == COMPRESSION_NONE) {
 		uint64_t size = (uint64_t)c->st.st_size, at = size < t->offset ? size : t->offset;
 
@@ -362,22 +370,18 @@ static enum found candidate_find(const struct tail *t, const char *path, bool dr
 	} else if (drained) {
 		result = FOUND_SHORT;
 	} else {
-		for (ssize_t n = 1; n > 0 && c->offset < t->offset;) {
-			uint64_t rest = t->offset - c->offset;
-			n = reader_read(c->reader, scratch, rest < SCRATCH_BYTES ? (size_t)rest : SCRATCH_BYTES, &unsaid);
-			if (n > 0) {
-				keep_head(&c->head, scratch, (size_t)n);
-				keep_last(&c->last, scratch, (size_t)n);
-				c->offset += (uint64_t)n;
-			}
-		}
+		candidate_advance(c, t->offset, scratch);
 		if (last_is(t, c, c->offset))
 			result = c->offset == t->offset ? FOUND_AT : FOUND_SHORT;
 	}
 done:
 	free(scratch);
-	diag_list_release(&unsaid);
 	return result;
+}
+
+static bool is_empty(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_size == 0;
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -450,8 +454,8 @@ static bool is_present(const struct tail *t, const struct stream_file *f)
 	return f->device == t->device && f->inode == t->inode;
 }
 
-/* What could not be opened. The live file is waited for: told once. */
-static void say_unreadable(struct tail *t, const char *path, int error, struct diag_list *diags)
+/* What came of opening a file. The live one is waited for: told once. */
+static void say_opened(struct tail *t, const char *path, int error, struct diag_list *diags)
 {
 	bool live = strcmp(path, t->live_path) == 0;
 
@@ -459,8 +463,10 @@ static void say_unreadable(struct tail *t, const char *path, int error, struct d
 		return;
 	if (live)
 		t->told = error;
-	else
+	else if (error)
 		t->failed = true;
+	if (!error)
+		return;
 	if (error == EISDIR) {
 		diag_add(diags, DIAG_ERROR, path, 0, 0, "is a directory");
 		diag_hint(diags, "name a file in it");
@@ -572,16 +578,29 @@ static void overlap_line(struct overlap_search *s, uint64_t hash, size_t len, ui
 	s->first_line = false;
 }
 
+/* To an offset behind or before the present one; c was read from. False: the file has not so much. */
+static bool candidate_go(struct candidate *c, const char *path, uint64_t offset, char *scratch)
+{
+	if (reader_compression(c->reader) == COMPRESSION_NONE)
+		return candidate_seek(c, offset);
+	candidate_release(c);
+	if (candidate_open(c, path) != 0)
+		return false;
+	candidate_advance(c, offset, scratch);
+	return c->offset == offset;
+}
+
 /*
- * Does the plain file hold the last lines that were read? True: c stands behind them. *ret_rest: also behind the beginning of a line that was
- * read last.
+ * Does the file hold the last lines that were read? True: c stands behind them. *ret_rest: also behind the beginning of a line that was read last.
  */
 static bool candidate_overlap(const struct tail *t, const char *path, struct candidate *c, bool *ret_rest)
 {
 	struct buffer text = BUFFER_INIT, block = BUFFER_INIT;
 	struct span last = buffer_span(&t->last);
 	struct overlap_search s = { .first_line = true };
-	bool result = false, undecided, long_line = false;
+	struct diag_list unsaid = DIAG_LIST_INIT;
+	char *scratch = NULL;
+	bool result = false, long_line = false;
 	uint64_t at = 0;
 
 	*ret_rest = false;
@@ -594,20 +613,13 @@ static bool candidate_overlap(const struct tail *t, const char *path, struct can
 	}
 	struct old_lines old = old_lines_of(last, last.len == t->offset);
 	s.old = &old;
-	buffer_reserve(&block, SCRATCH_BYTES);
 	if (!S_ISREG(c->st.st_mode) || old.n == 0)
 		goto done;
-	for (;;) {
-		buffer_reserve(&block, SCRATCH_BYTES);
-		ssize_t n = pread(reader_fd(c->reader), block.data + block.len, SCRATCH_BYTES, (off_t)(at + block.len));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		block.len += (size_t)n;
-		if (at == 0 && compression_recognise(buffer_span(&block), &undecided) != COMPRESSION_NONE)
-			goto done;
+	scratch = xmalloc(SCRATCH_BYTES);
+	for (ssize_t n; (n = reader_read(c->reader, scratch, SCRATCH_BYTES, &unsaid)) > 0;) {
 		size_t from = 0;
+
+		buffer_append(&block, scratch, (size_t)n);
 		for (const char *end; (end = memchr(block.data + from, '\n', block.len - from)); from = (size_t)(end - block.data) + 1) {
 			size_t len = (size_t)(end - block.data) + 1 - from;
 			overlap_line(&s, long_line ? 0 : hash_bytes(block.data + from, len, 0), long_line ? 0 : len, at + from + len);
@@ -622,16 +634,13 @@ static bool candidate_overlap(const struct tail *t, const char *path, struct can
 	}
 	if (!s.found)
 		goto done;
-	at = s.best_end;
-	if (s.best == old.n - 1 && old.rest.len && read_at(reader_fd(c->reader), at, old.rest.len, &block) && span_equal(buffer_span(&block), old.rest)) {
-		at += old.rest.len;
-		*ret_rest = true;
-	} else if (s.best == old.n - 1 && !old.rest.len) {
-		*ret_rest = true;
-	}
+	if (s.best == old.n - 1)
+		*ret_rest = candidate_go(c, path, s.best_end + old.rest.len, scratch) && span_ends_with(buffer_span(&c->last), old.rest);
+	result = *ret_rest || candidate_go(c, path, s.best_end, scratch);
 	c->line = s.best_line + 1;
-	result = candidate_seek(c, at);
 done:
+	free(scratch);
+	diag_list_release(&unsaid);
 	buffer_release(&text);
 	buffer_release(&block);
 	return result;
@@ -668,7 +677,11 @@ static size_t index_of_present(const struct tail *t, const struct stream *l)
 	return i;
 }
 
-/* Begins the first file from index i on that can be read. *ret_again: the list is no longer true. */
+/*
+ * Begins the first file from index i on that can be read. An empty one is not begun: the position stays where it is, in a file that is known again by
+ * what was read of it. Once something is written behind it, nothing but the order of the files says what comes next, even if that was copied away
+ * meanwhile and cut off. *ret_again: the list is no longer true.
+ */
 static enum tail_step begin_from(struct tail *t, const struct stream *l, size_t i, bool *ret_again, struct diag_list *diags)
 {
 	for (; i < l->n_files; i++) {
@@ -681,9 +694,10 @@ static enum tail_step begin_from(struct tail *t, const struct stream *l, size_t 
 			*ret_again = true;
 			return TAIL_AT_END;
 		}
-		if (!error)
+		if (!error && !is_empty(&c.st))
 			return take(t, &c, f->path, true);
-		say_unreadable(t, f->path, error, diags);
+		candidate_release(&c);
+		say_opened(t, f->path, error, diags);
 	}
 	return TAIL_AT_END;
 }
@@ -721,7 +735,8 @@ static size_t live_index(const struct tail *t, const struct stream *l)
 
 /*
  * The file that was read last is none of them, or has other content. Tries copies of it, plain or packed, then whether its last lines stand in
- * the live file, then takes what is younger. drained: all that was in it has been read, so only its place among the others is wanted.
+ * the live file or in one that was rotated since, then takes what is younger. drained: all that was in it has been read, so only its place among
+ * the others is wanted.
  */
 static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, bool drained, bool *ret_again, struct diag_list *diags)
 {
@@ -731,9 +746,11 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 
 	for (int pass = 0; pass < 2; pass++) {
 		bool overlap = (pass == 0) == drained;
-		if (overlap && live < l->n_files && t->offset) {
-			if (candidate_overlap(t, l->files[live].path, &c, &rest))
-				return take(t, &c, l->files[live].path, !rest);
+		for (size_t i = l->n_files; overlap && t->offset && i-- > 0;) {
+			if (i != live && l->files[i].mtime_ns <= t->mtime_ns)
+				continue;
+			if (candidate_overlap(t, l->files[i].path, &c, &rest))
+				return take(t, &c, l->files[i].path, !rest);
 			candidate_release(&c);
 		}
 		for (size_t i = l->n_files; !overlap && t->offset && i-- > 0;) {
@@ -746,7 +763,7 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 				return take(t, &c, l->files[i].path, false);
 			candidate_release(&c);
 			if (f == FOUND_ERROR && i != live && error != ENOENT && !drained)
-				say_unreadable(t, l->files[i].path, error, diags);
+				say_opened(t, l->files[i].path, error, diags);
 			if (f == FOUND_SHORT && next == SIZE_MAX && !is_present(t, &l->files[i]))
 				next = i + 1;
 		}
@@ -755,6 +772,7 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 		return begin_from(t, l, next, ret_again, diags);
 	next = first_since(t, l);
 	if (next < l->n_files && !drained && t->offset) {
+		t->finished = true; /* told once, if what comes next is empty still */
 		diag_add(diags, DIAG_WARNING, t->shown, 0, 0, "was removed, cut off or written anew after %llu bytes of it had been read",
 			 (unsigned long long)t->offset);
 		diag_hint(diags, "what was added to it after that is lost, if anything was");
@@ -784,10 +802,13 @@ static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 	}
 	int error = candidate_open(&c, t->live_path);
 
-	if (!error)
+	if (!error && !(t->stream->in_town && is_empty(&c.st)))
 		return take(t, &c, t->live_path, true);
-	if (error != ENOENT && error != ENOTDIR) {
-		say_unreadable(t, t->live_path, error, diags);
+	candidate_release(&c);
+	if (!error) {
+		say_opened(t, t->live_path, 0, diags);
+	} else if (error != ENOENT && error != ENOTDIR) {
+		say_opened(t, t->live_path, error, diags);
 	} else if (!t->stream->in_town && !t->told) {
 		t->told = t->purpose == TAIL_FOLLOW ? 0 : error;
 		if (t->purpose != TAIL_FOLLOW)
@@ -796,9 +817,10 @@ static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 	return TAIL_AT_END;
 }
 
-/* A file that the command named: it may have been rotated since. *ret_skip: it cannot be read. */
+/* A file that the command named: it may have been rotated since. *ret_skip: it cannot be read, or is empty: see begin_from(). */
 static enum tail_step begin_named(struct tail *t, const struct stream_file *f, bool *ret_skip, struct diag_list *diags)
 {
+	bool skip_empty = t->purpose != TAIL_REPLAY && (t->known || t->stream->in_town);
 	struct candidate c;
 	int error = candidate_open(&c, f->path);
 	bool other = !error && f->inode && (f->device != (uint64_t)c.st.st_dev || f->inode != (uint64_t)c.st.st_ino);
@@ -821,17 +843,28 @@ static enum tail_step begin_named(struct tail *t, const struct stream_file *f, b
 		}
 		stream_release_files(&l);
 	}
-	if (!error)
+	*ret_skip = error || (skip_empty && is_empty(&c.st));
+	if (!*ret_skip)
 		return take(t, &c, f->path, true);
 	candidate_release(&c);
 	if (error == ENOENT && f->size) {
 		t->failed = true;
 		diag_add(diags, DIAG_ERROR, f->path, 0, 0, "is gone before it was read: %llu bytes are lost", (unsigned long long)f->size);
 	} else {
-		say_unreadable(t, f->path, error, diags);
+		say_opened(t, f->path, error, diags);
 	}
-	*ret_skip = true;
 	return TAIL_AT_END;
+}
+
+/* Is a file that was read to its end, and is not open, still the one of that number? */
+static bool is_still(const struct tail *t, const struct stream_file *f)
+{
+	struct candidate c;
+	int error;
+	enum found found = t->offset || f->mtime_ns == t->mtime_ns ? candidate_find(t, f->path, true, &c, &error) : FOUND_NOT;
+
+	candidate_release(&c);
+	return found != FOUND_NOT;
 }
 
 /*
@@ -844,7 +877,7 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 	while (t->next_named < t->stream->n_files) {
 		bool skip = false, live = strcmp(t->stream->files[t->next_named].path, t->live_path) == 0;
 		enum tail_step step = begin_named(t, &t->stream->files[t->next_named], &skip, diags);
-		if (skip && live && t->purpose == TAIL_FOLLOW)
+		if (skip && live && t->told && t->purpose == TAIL_FOLLOW)
 			return TAIL_AT_END; /* it may become readable */
 		t->next_named++;
 		if (!skip)
@@ -862,9 +895,11 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 
 		list_generations(t, &l);
 		size_t present = index_of_present(t, &l);
-		if (present < l.n_files && drained) {
+		if (present < l.n_files && drained && (t->reader || is_still(t, &l.files[present]))) {
 			step = begin_from(t, &l, present + 1, &again, diags);
 			done = true;
+		} else if (drained) {
+			; /* another file has the number of one that is gone */
 		} else if (present < l.n_files && t->offset == 0 && first_unread(t, &l, present) < present) {
 			step = begin_from(t, &l, first_unread(t, &l, present), &again, diags);
 			done = true;
@@ -877,7 +912,7 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 			} else if (f == FOUND_ERROR && error == ENOENT) {
 				again = true;
 			} else if (f == FOUND_ERROR) {
-				say_unreadable(t, l.files[present].path, error, diags);
+				say_opened(t, l.files[present].path, error, diags);
 				step = begin_from(t, &l, present + 1, &again, diags); /* the younger ones do not wait for it */
 			}
 			if (f != FOUND_AT)
@@ -929,7 +964,7 @@ static enum tail_step find_again(struct tail *t, struct diag_list *diags)
 
 	for (int i = 0; i < RETRIES; i++) {
 		list_generations(t, &l);
-		step = find_elsewhere(t, &l, false, &again, diags);
+		step = find_elsewhere(t, &l, t->finished, &again, diags);
 		stream_release_files(&l);
 		if (!again)
 			break;

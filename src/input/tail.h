@@ -11,11 +11,12 @@
  *	renamed and packed, once or often                 fingerprint, by unpacking to the offset      its rest, then the younger ones
  *	copied and truncated, has grown again or not      the copy: fingerprint                        the copy's rest, then the live file from its start
  *	replaced by its own last lines (temp file and     lines in front of the offset stand           what stands behind them
- *	  rename, or written over)                          in the new file
+ *	  rename, or written over), rotated since or not    in the new file
  *	truncated, removed, replaced by another           it is not                                    files changed since, from their starts;
  *	                                                                                                 a warning where something may be lost
  *
- * A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one before
+ * A new file that is empty yet is not begun: the position stays in the file before, which can be known again, and what is still written to that comes
+ * first. A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one before
  * open: a program that has not yet heard of the rotation may still write to it. Archives and copies of one generation are read once. Nothing here waits, or asks a clock.
  */
 #ifndef TOCSIN_INPUT_TAIL_H
@@ -87,7 +88,7 @@ struct tail_position {
 	struct span last;
 	int64_t mtime_ns;
 	uint32_t generation;
-	bool finished;       /* an archive, read to its end */
+	bool finished;       /* nothing more is expected of it: an archive, read to its end, or a file that is gone and was told to be */
 };
 /* Borrowed from the input; sets in->bad when it is damaged. */
 struct tail_position tail_position_get(struct codec_reader *in);

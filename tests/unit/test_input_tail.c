@@ -261,6 +261,8 @@ static void run_step(struct reading *r, char *step)
 	} else if (!strcmp(verb, "cut")) { /* cut PATH BYTES */
 		ck_assert_int_eq(truncate(path, atoi(words[2])), 0);
 		set_time(path, ++now);
+	} else if (!strcmp(verb, "time")) { /* time PATH SECONDS: it was changed so long ago */
+		set_time(path, now - atoi(words[2]));
 	} else if (!strcmp(verb, "prune") || !strcmp(verb, "rewrite")) { /* PATH FROM TO */
 		prune(path, atoi(words[2]), atoi(words[3]), *verb == 'r');
 	} else if (!strcmp(verb, "chmod")) {
@@ -396,6 +398,34 @@ static const struct {
 	  "add " L " 1 200; read 1-200; add " L " 201 202; mv " L " " L ".1; add " L " 1 150; add " L " 900 901; read 201-202,1-150,900-901" },
 	{ "empty at first", BOTH, "add " L " 2 1; read; add " L " 1 2; read 1-2" },
 	{ "empty, then packed away", CRON, "add " L " 2 1; read; add " L " 1 2; mv " L " " L ".1; pack " L ".1.gz; add " L " 3 3; read 1-3" },
+	{ "empty at first in a town, copied away between two looks", BOTH | TOWN,
+	  "add " L " 2 1; read; add " L " 1 2; cp " L " " L ".1; cut " L " 0; add " L " 3 3; read 1-3" },
+	{ "the new one empty, late lines in the old one", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; add " L ".1 6 7; read 6-7; read; add " L " 8 9; read 8-9" },
+	{ "the new one empty, late lines in the old one, packed", CRON,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; add " L ".1 6 6; pack " L ".1.gz; read 6; add " L " 7 7; read 7" },
+	{ "the new one empty, late lines in both", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; add " L ".1 6 6; add " L " 7 7; read 6-7" },
+	{ "the new one empty, and rotated on", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; mv " L ".1 " L ".2; mv " L " " L ".1; add " L " 2 1; read; add " L
+	  ".1 6 6; read 6; add " L " 7 7; read 7" },
+	{ "the new one empty, copied away between two looks", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; add " L " 6 7; mv " L ".1 " L ".2; cp " L " " L ".1; cut " L
+	  " 0; read 6-7; add " L " 8 8; read 8" },
+	{ "the new one empty, the old one dropped", CRON,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; rm " L ".1; read - removed; read; add " L " 6 7; read 6-7" },
+	{ "the new one empty, the old one dropped, open", LIVE,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; rm " L ".1; read; add " L " 6 7; read 6-7" },
+	{ "copied and truncated, its time changed last", BOTH,
+	  "add " L " 1 5; read 1-5; add " L " 6 7; cp " L " " L ".1; cut " L " 0; time " L " 9; read 6-7; time " L " 0; read; add " L " 8 8; read 8" },
+	{ "replaced by its last lines, then renamed", BOTH,
+	  "add " L " 1 500; read 1-500; prune " L " 400 503; mv " L " " L ".1; add " L " 504 505; read 501-505; add " L " 506 506; read 506" },
+	{ "replaced by its last lines, then renamed and packed", BOTH,
+	  "add " L " 1 500; read 1-500; prune " L " 400 503; mv " L " " L ".1; pack " L ".1.gz; add " L " 504 505; read 501-505; add " L " 506 506; read 506" },
+	{ "replaced by its last lines, half of one read, then renamed and packed", BOTH,
+	  "add " L " 1 500; half " L " 501; read 1-500; prune " L " 400 503; mv " L " " L ".1; pack " L ".1.zst; add " L " 504 505; read 501-505" },
+	{ "another file in place of the archive that was read", CRON | TOWN,
+	  "add " L ".1 1 300; pack " L ".1.gz; read 1-300; mv " L ".1.gz " L "; cut " L " 0; read; add " L " 301 302; read 301-302" },
 	{ "a symbolic link that moves on", BOTH,
 	  "add logs/town-2026-02-17.log 1 5; link " L " town-2026-02-17.log; read 1-5; add logs/town-2026-02-17.log 6 6; rm " L
 	  "; link " L " town-2026-02-18.log; add logs/town-2026-02-18.log 7 8; read 6-8; add logs/town-2026-02-18.log 9 9; read 9" },
