@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 	if (!options_parse(argc, argv, &o, &diags)) {
 		print_diags(&o, &diags);
 	} else if (o.help) {
-		options_help(&out, o.verb);
+		options_help(&out, &o);
 		status = print_out(&out);
 	} else if (o.version) {
 		buffer_append_string(&out, "tocsin " PACKAGE_VERSION "\n");

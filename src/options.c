@@ -50,26 +50,28 @@ struct option_row {
 
 #define V(v) (1u << (v))
 #define READING (V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_DIFF))
+#define SHORT V(VERB_COUNT) /* in `tocsin --help`, which has room for the common ones only */
 #define ALL (READING | V(VERB_CHECK) | V(VERB_TEST) | V(VERB_RULES) | V(VERB_CHECKPOINT) | V(VERB_COMPLETION))
 
 static const struct option_row table[] = {
 	{ OPT_RULES, "rules", "PATH", "rules; repeatable; `default`: installed ones", "<path>",
-	  V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_RULES) },
-	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, …",
-	  "town events daemon overseer guardian ps syslog json text", READING },
-	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt", V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_DIFF) | V(VERB_RULES) },
-	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, V(VERB_RUN) },
+	  SHORT | V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_RULES) },
+	{ OPT_SOURCE, "source", "NAME", "what standard input is: town, ps, ...",
+	  "town events daemon overseer guardian ps syslog json text", SHORT | READING },
+	{ OPT_OUTPUT, "output", "FORMAT[=PATH]", "text, jsonl, commands, gt; repeatable", "text jsonl commands gt",
+	  SHORT | V(VERB_RUN) | V(VERB_FIELDS) | V(VERB_EXPLAIN) | V(VERB_DIFF) | V(VERB_RULES) },
+	{ OPT_FOLLOW, "follow", NULL, "then go on with what is added, until a signal", NULL, SHORT | V(VERB_RUN) },
 	{ OPT_POLL, "poll", "[=TIME]", "follow without inotify, look every 1s", "1s 5s", V(VERB_RUN) },
-	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", READING },
-	{ OPT_CHECKPOINT, "checkpoint", "FILE", "go on where the last run with FILE stopped", "<path>", V(VERB_RUN) },
+	{ OPT_TZ, "tz", "[SOURCE=]ZONE", "zone of stamps without one (default: local)", "UTC local", SHORT | READING },
+	{ OPT_CHECKPOINT, "checkpoint", "FILE", "go on where the last run with FILE stopped", "<path>", SHORT | V(VERB_RUN) },
 	{ OPT_LATENESS, "lateness", "TIME", "how late a record may come (default 2s)", "0s 2s 10s", V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) },
-	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", READING },
-	{ OPT_UNTIL, "until", "TIME", "leave out what is newer; time runs to there", "now", READING },
+	{ OPT_SINCE, "since", "TIME", "leave out what is older", "<time>", SHORT | READING },
+	{ OPT_UNTIL, "until", "TIME", "leave out what is newer; time runs to there", "now", SHORT | READING },
 	{ OPT_RULE, "rule", "NAME", "the rule to explain (default: a table of all)", "<rule>", V(VERB_EXPLAIN) },
 	{ OPT_KEY, "key", "NAME=VALUE", "only this key of it; repeatable", NULL, V(VERB_EXPLAIN) },
 	{ OPT_AT, "at", "TIME", "as it stood at this time", "<time>", V(VERB_EXPLAIN) },
 	{ OPT_ALL, "all", NULL, "also rules that open no incidents", NULL, V(VERB_RULES) },
-	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, V(VERB_RUN) },
+	{ OPT_EXIT_CODE, "exit-code", NULL, "exit with 1 when an incident opened", NULL, SHORT | V(VERB_RUN) },
 	{ OPT_STATS, "stats", NULL, "tell what was read, late, cut, skipped", NULL, V(VERB_RUN) | V(VERB_FIELDS) },
 	{ OPT_MAX_KEYS, "max-keys", "N", "keys a rule may hold (default 100000)", NULL, V(VERB_RUN) | V(VERB_EXPLAIN) | V(VERB_DIFF) },
 	{ OPT_THREADS, "threads", "N", "use N threads (default: processors)", NULL, V(VERB_RUN) },
@@ -84,18 +86,21 @@ static const struct option_row table[] = {
 #define TABLE_ROWS (sizeof table / sizeof *table)
 
 struct verb_row {
-	const char *name, *operands, *help;
+	const char *name, *operands, *help, *example;
 };
 static const struct verb_row verbs[VERB_COUNT] = {
-	[VERB_RUN] = { "run", "[INPUT...]", "read logs, tell incidents (the default)" },
-	[VERB_CHECK] = { "check", "[RULES...]", "validate rule files" },
-	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules" },
-	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines" },
-	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not" },
-	[VERB_DIFF] = { "diff", "OLD NEW INPUT...", "what new rules change on these logs" },
-	[VERB_RULES] = { "rules", "[WORD...]", "list the loaded rules (with these words)" },
-	[VERB_CHECKPOINT] = { "checkpoint", "FILE", "show what a checkpoint holds" },
-	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script" },
+	[VERB_RUN] = { "run", "[INPUT...]", "read logs, tell incidents (the default)",
+		       "tocsin -f --since now -o commands ~/gt | sh" },
+	[VERB_CHECK] = { "check", "[RULES...]", "validate rule files", "tocsin check my-rules.yml" },
+	[VERB_TEST] = { "test", "[TESTS...]", "run unit tests of rules", "tocsin test my-rules_test.yml" },
+	[VERB_FIELDS] = { "fields", "INPUT...", "what the parsers make of the lines", "tocsin fields ~/gt/daemon/daemon.log" },
+	[VERB_EXPLAIN] = { "explain", "INPUT...", "why a rule fired on these logs, or why not",
+			   "tocsin explain --rule kill_storm --at '2026-02-17 05:42' ~/gt" },
+	[VERB_DIFF] = { "diff", "OLD NEW INPUT...", "what new rules change on these logs", "tocsin diff default my-rules/ ~/gt" },
+	[VERB_RULES] = { "rules", "[WORD...]", "list the loaded rules (with these words)", "tocsin rules kill critical" },
+	[VERB_CHECKPOINT] = { "checkpoint", "FILE", "show what a checkpoint holds", "tocsin checkpoint ~/.local/state/tocsin/checkpoint" },
+	[VERB_COMPLETION] = { "completion", "bash|zsh|fish", "print a completion script",
+			      "eval \"$(tocsin completion bash)\"" },
 };
 
 const char *verb_name(enum verb v)
@@ -306,6 +311,7 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 		for (int v = 0; v < VERB_COUNT; v++)
 			if (!strcmp(argv[1], verbs[v].name)) {
 				ret->verb = (enum verb)v;
+				ret->verb_named = true;
 				argc--;
 				argv++;
 				break;
@@ -355,30 +361,50 @@ void options_release(struct options *o)
 	free(o->keys);
 }
 
-void options_help(struct buffer *out, enum verb v)
+static void help_option(struct buffer *out, const struct option_row *row, enum verb v)
 {
-	if (v == VERB_RUN) {
-		buffer_append_string(out, "Usage: tocsin [VERB] [OPTION…] [INPUT…]\n"
-					  "Reads logs of a Gas Town with ps snapshots; tells incidents and commands.\n\n"
-					  "INPUT is PATH, SOURCE=PATH, - (standard input) or a town's directory.\n\n");
-		for (int i = 0; i < VERB_COUNT; i++)
-			buffer_printf(out, "  %-10s %-16s %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
-		buffer_append_char(out, '\n');
-	} else {
-		buffer_printf(out, "Usage: tocsin %s [OPTION…] %s\n%s.\n\n", verbs[v].name, verbs[v].operands, verbs[v].help);
+	const char *argument = row->argument ? row->argument : "", *help = row->help;
+	struct buffer flags = BUFFER_INIT;
+
+	if (row->id == OPT_OUTPUT && v != VERB_RUN) { /* wants_jsonl() */
+		argument = "FORMAT";
+		help = "text or jsonl";
 	}
-	for (size_t i = 0; i < TABLE_ROWS; i++) {
-		char flags[48];
-		if (!(table[i].verbs & V(v)))
-			continue;
-		snprintf(flags, sizeof flags, "%c%c%s --%s%s%s", table[i].id < 256 ? '-' : ' ', table[i].id < 256 ? table[i].id : ' ',
-			 table[i].id < 256 ? "," : " ", table[i].name, table[i].argument && table[i].argument[1] != '=' ? " " : "", table[i].argument ? table[i].argument : "");
-		buffer_printf(out, "  %-27s %s\n", flags, table[i].help);
+	if (row->id < 256)
+		buffer_printf(&flags, "-%c, ", row->id);
+	else
+		buffer_append_string(&flags, "    ");
+	buffer_printf(&flags, "--%s%s%s", row->name, *argument && argument[1] != '=' ? " " : "", argument);
+	buffer_printf(out, "  %-27s %s\n", buffer_string(&flags), help);
+	buffer_release(&flags);
+}
+
+static void help_all(struct buffer *out)
+{
+	buffer_append_string(out, "Usage: tocsin [OPTION...] [INPUT...]  INPUT: a town (~/gt), PATH, SOURCE=PATH, -\n"
+				  "Reads logs of a Gas Town with ps snapshots; tells incidents and commands.\n\n");
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (table[i].verbs & SHORT)
+			help_option(out, &table[i], VERB_RUN);
+	buffer_append_string(out, "\nAll options: tocsin run --help. Other verbs (tocsin VERB --help tells more):\n");
+	for (int v = VERB_RUN + 1; v < VERB_COUNT; v++)
+		buffer_printf(out, "  %-10s %-16s %s\n", verbs[v].name, verbs[v].operands, verbs[v].help);
+	buffer_printf(out, "Example: %s          Manual: man tocsin\n", verbs[VERB_RUN].example);
+}
+
+void options_help(struct buffer *out, const struct options *o)
+{
+	enum verb v = o->verb;
+
+	if (!o->verb_named) {
+		help_all(out);
+		return;
 	}
-	if (v == VERB_RUN)
-		buffer_append_string(out, "\nExit status: 0 ran, 1 incident opened (--exit-code), 2 trouble.\n"
-					  "Examples: tocsin ~/gt    tocsin -f --since now -o commands ~/gt | sh\n"
-					  "Manual: tocsin(1), tocsin-rules(5), tocsin-incident(5)\n");
+	buffer_printf(out, "Usage: tocsin %s [OPTION...] %s\ntocsin %s: %s.\n", verbs[v].name, verbs[v].operands, verbs[v].name, verbs[v].help);
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (table[i].verbs & V(v))
+			help_option(out, &table[i], v);
+	buffer_printf(out, "Example: %s\n", verbs[v].example);
 }
 
 /* Names of the loaded rules, for shells: the second column of the list. */
@@ -412,10 +438,16 @@ static void complete_bash(struct buffer *out)
 					   "\t\tdone\n"
 					   "\t\tmapfile -t COMPREPLY < <(compgen -W \"$(" RULE_NAMES ")\" -- \"$cur\"); return ;;\n",
 				      table[i].name, "\"${rules[@]}\" ");
-	buffer_append_string(out, "\tesac\n\tif [[ $cur == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W '");
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		buffer_printf(out, "%s--%s", i ? " " : "", table[i].name);
-	buffer_append_string(out, "' -- \"$cur\")\n\telif ((COMP_CWORD == 1)); then\n\t\tmapfile -t COMPREPLY < <(compgen -f -W '");
+	buffer_append_string(out, "\tcompletion) mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$cur\"); return ;;\n\tesac\n"
+				  "\tlocal options\n\tcase ${COMP_WORDS[1]} in\n");
+	for (int v = VERB_COUNT - 1; v >= VERB_RUN; v--) { /* last the default */
+		buffer_printf(out, "\t%s) options='", v == VERB_RUN ? "*" : verbs[v].name);
+		for (size_t i = 0; i < TABLE_ROWS; i++)
+			if (table[i].verbs & V(v))
+				buffer_printf(out, "--%s ", table[i].name);
+		buffer_append_string(out, "' ;;\n");
+	}
+	buffer_append_string(out, "\tesac\n\tif [[ $cur == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n\telif ((COMP_CWORD == 1)); then\n\t\tmapfile -t COMPREPLY < <(compgen -f -W '");
 	for (int i = 0; i < VERB_COUNT; i++)
 		buffer_printf(out, "%s%s", i ? " " : "", verbs[i].name);
 	buffer_append_string(out, "' -- \"$cur\")\n\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\tfi\n}\n"
@@ -426,7 +458,12 @@ static void complete_zsh(struct buffer *out)
 {
 	buffer_append_string(out, "#compdef tocsin\n# made by `tocsin completion zsh`\n_arguments -S \\\n");
 	for (size_t i = 0; i < TABLE_ROWS; i++) {
-		buffer_printf(out, "\t'--%s%s[%s]", table[i].name, table[i].argument ? "=" : "", table[i].help);
+		const char *name = table[i].name;
+		if (table[i].id < 256)
+			buffer_printf(out, "\t'(-%c --%s)'{-%c%s,--%s%s}'[%s]", table[i].id, name, table[i].id, table[i].argument ? "+" : "", name,
+				      table[i].argument ? "=" : "", table[i].help);
+		else
+			buffer_printf(out, "\t'--%s%s[%s]", name, table[i].argument ? "=" : "", table[i].help);
 		if (table[i].values && table[i].values[0] != '<')
 			buffer_printf(out, ":value:(%s)", table[i].values);
 		else if (names_a_rule(&table[i]))

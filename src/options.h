@@ -30,6 +30,7 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 
 struct options {
 	enum verb verb;
+	bool verb_named;         /* false: VERB_RUN, since there was none */
 	char **rules;            /* -r; "default": the installed ones */
 	size_t n_rules;
 	const char *source;      /* -s */
@@ -59,8 +60,8 @@ struct options {
 /* Fills *ret; false with diagnostics when the command line is wrong. Words point into argv. */
 bool options_parse(int argc, char **argv, struct options *ret, struct diag_list *diags);
 void options_release(struct options *o);
-/* At most 80 columns and one screen. */
-void options_help(struct buffer *out, enum verb v);
+/* --help: fits a terminal of 80 columns and 24 lines with a prompt below it. Without a verb: what a newcomer needs. */
+void options_help(struct buffer *out, const struct options *o);
 /* Completion script for "bash", "zsh" or "fish"; false when unknown. */
 bool options_completion(struct buffer *out, const char *shell);
 

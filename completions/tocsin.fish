@@ -1,0 +1,2 @@
+# fish: the program knows its own options.
+tocsin completion fish | source
