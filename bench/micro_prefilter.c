@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 	buffer_reserve(&log, PADDING);
 	memset(log.data + log.len, 0, PADDING);
 	for (size_t at = 0, end; at < log.len; at = end) {
-		struct block b = { .records = { NULL, 0, 0 } };
+		struct block b = { .records = { 0 } };
 
 		end = at + BLOCK < log.len ? at + BLOCK : log.len;
 		while (log.data[end - 1] != '\n')

@@ -590,14 +590,8 @@ static bool record_seen(struct pipeline *p, struct lane *l, const struct record 
 /* Are there stamps on all records, in order, and none from the future? */
 static bool in_order(const struct pipeline *p, const struct record_list *records)
 {
-	int64_t before_ns = TIME_NONE + 1;
-
-	for (size_t i = 0; i < records->n; i++) {
-		if (records->items[i].time_ns < before_ns)
-			return false;
-		before_ns = records->items[i].time_ns;
-	}
-	return records->n && before_ns <= p->o.now_ns + FUTURE_LIMIT_NS;
+	return records->n && !records->disordered && records->items[0].time_ns != TIME_NONE &&
+	       records->items[records->n - 1].time_ns <= p->o.now_ns + FUTURE_LIMIT_NS;
 }
 
 /* The watermark after a block of this lane that ends at newest_ns; TIME_NONE where there is more to it than that. */

@@ -1039,22 +1039,38 @@ static void add_captured(const struct matcher *m, struct event *e)
 
 /* --- the two steps ------------------------------------------------------------------------------------------------ */
 
+/* 1 when it was not marked before. */
+static inline size_t mark(uint64_t *candidates, size_t record)
+{
+	uint64_t bit = UINT64_C(1) << record % 64;
+	bool before = candidates[record / 64] & bit;
+
+	candidates[record / 64] |= bit;
+	return !before;
+}
+
 size_t matcher_scan(struct matcher *m, struct span block, const struct record_list *records, uint64_t *candidates)
 {
 	size_t n = 0;
 
-	memset(candidates, 0, (records->n + 63) / 64 * sizeof *candidates);
+	memset(candidates, m->n_unfiltered && records->n ? 0xff : 0, (records->n + 63) / 64 * sizeof *candidates);
 	m->stats.scanned_records += records->n;
 	m->hits.n_records = 0;
-	if (!m->n_rules)
+	if (!m->n_rules || !records->n)
 		return 0;
 	prefilter_scan(m->prefilter, block, records, &m->hits);
-	for (size_t i = 0; i < records->n; i++) {
-		bool candidate = m->n_unfiltered || m->hits.head[i] != PREFILTER_NONE;
-
-		candidates[i / 64] |= (uint64_t)candidate << (i % 64);
-		n += candidate;
+	if (m->n_unfiltered) {
+		if (records->n % 64)
+			candidates[records->n / 64] >>= 64 - records->n % 64;
+		n = records->n;
+		goto done;
 	}
+	for (size_t i = 0; records->n_escaped && i < records->n; i++)
+		if (records->items[i].flags & RECORD_ESCAPED)
+			n += mark(candidates, i);
+	for (size_t i = 0; i < m->hits.n_hits; i++)
+		n += mark(candidates, m->hits.hits[i].record);
+done:
 	m->stats.candidates += n;
 	return n;
 }

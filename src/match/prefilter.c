@@ -453,6 +453,12 @@ struct sink {
 	size_t skip_to; /* nothing before this offset is of interest any more */
 };
 
+static void sink_rewind(struct sink *s)
+{
+	s->cursor = 0;
+	s->skip_to = 0;
+}
+
 /* A literal's occurrence. Places come nearly in order, so that the cursor moves on by the records in between. */
 static void sink_add(struct sink *s, uint32_t literal, size_t start, size_t len)
 {
@@ -474,7 +480,7 @@ static void sink_add(struct sink *s, uint32_t literal, size_t start, size_t len)
 				return;
 		if (n < LITERALS_PER_RECORD && hits->n_hits < PREFILTER_ALL) {
 			ARRAY_GROW(hits->hits, hits->n_hits, hits->cap_hits);
-			hits->hits[hits->n_hits] = (struct prefilter_hit){ literal, hits->head[c] };
+			hits->hits[hits->n_hits] = (struct prefilter_hit){ literal, (uint32_t)c, hits->head[c] };
 			hits->head[c] = (uint32_t)hits->n_hits++;
 			return;
 		}
@@ -525,42 +531,57 @@ static inline uint32_t gram_at(const unsigned char *at, uint32_t mask)
 	return (load32(at) | FOLD32) & mask;
 }
 
-/* One of the eight grams from here on may be one of ours. */
-static __attribute__((noinline)) void pass_look(const struct pass *pass, struct sink *s, size_t at, unsigned stride, uint32_t mask)
-{
-	for (unsigned k = 0; k < 8; k++, at += stride) {
-		uint32_t gram = gram_at(s->text + at, mask);
+/*
+ * The text is looked through in stretches, in two steps without a branch that depends on it, for a branch that goes wrong costs as much as
+ * 64 bytes of text: which words of the stretch may hold a gram of ours, as bits; which places in these words do, as a list. Only the
+ * list is gone through with care.
+ */
+#define STRETCH_WORDS 64
 
-		if (pass->map[gram_hash(gram) >> pass->map_shift] >> gram_bit(gram) & 1)
-			pass_confirm(pass, s, at, gram);
-	}
+struct places {
+	size_t n;
+	uint32_t at[STRETCH_WORDS * 64 + 1];
+};
+
+/* Adds the place, if the gram there may be one of ours. */
+static inline void places_add(struct places *found, const struct pass *pass, const struct sink *s, size_t at, uint32_t mask)
+{
+	uint32_t gram = gram_at(s->text + at, mask);
+
+	found->at[found->n] = (uint32_t)at;
+	found->n += pass->map[gram_hash(gram) >> pass->map_shift] >> gram_bit(gram) & 1;
+}
+
+static void places_confirm(const struct places *found, const struct pass *pass, struct sink *s, uint32_t mask)
+{
+	for (size_t i = 0; i < found->n; i++)
+		if (found->at[i] >= s->skip_to)
+			pass_confirm(pass, s, found->at[i], gram_at(s->text + found->at[i], mask));
 }
 
 static inline __attribute__((always_inline)) void pass_scan(const struct pass *pass, struct sink *s, unsigned stride, uint32_t mask)
 {
-	const unsigned char *text = s->text;
 	const uint8_t *map = pass->map;
 	const unsigned shift = pass->map_shift;
-	size_t len = s->len, at = 0;
+	const size_t word = 8 * stride;
+	struct places found;
 
-	s->cursor = 0;
-	s->skip_to = 0;
 	/* Grams may begin up to 7 strides behind the end: in the padding, and pass_confirm rejects what is found there. */
-	while (at < len) {
-		const unsigned char *t = text + at;
+	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * word) {
+		uint64_t words = 0;
+
+		for (size_t i = 0; i < STRETCH_WORDS && start + i * word < s->len; i++) {
+			const unsigned char *t = s->text + start + i * word;
 #define MAP(k) map[gram_hash(gram_at(t + (k) * stride, mask)) >> shift]
-		unsigned any = MAP(0) | MAP(1) | MAP(2) | MAP(3) | MAP(4) | MAP(5) | MAP(6) | MAP(7);
+			unsigned any = MAP(0) | MAP(1) | MAP(2) | MAP(3) | MAP(4) | MAP(5) | MAP(6) | MAP(7);
 #undef MAP
 
-		if (any) {
-			pass_look(pass, s, at, stride, mask);
-			if (s->skip_to > at + 16 * stride) {
-				/* Stay aligned to the stride, and in front of where the next record begins. */
-				at = s->skip_to - s->skip_to % (8 * stride);
-				continue;
-			}
+			words |= (uint64_t)(any != 0) << i;
 		}
-		at += 8 * stride;
+		for (found.n = 0; words; words &= words - 1)
+			for (unsigned k = 0; k < 8; k++)
+				places_add(&found, pass, s, start + (unsigned)__builtin_ctzll(words) * word + k * stride, mask);
+		places_confirm(&found, pass, s, mask);
 	}
 }
 
@@ -576,35 +597,41 @@ __attribute__((target("avx2"))) static inline __m256i nibbles_at(const uint8_t *
 				_mm256_shuffle_epi8(h, _mm256_and_si256(_mm256_srli_epi16(t, 4), nibble)));
 }
 
-/* pass_scan for few short grams: a group that all three bytes at an offset agree on may have its gram there. */
-__attribute__((target("avx2"))) static void nibbles_scan(const struct pass *pass, struct sink *s)
+/* Of the 32 bytes at text a bit for each that a group's three bytes agree on: it may have its gram there. */
+__attribute__((target("avx2"))) static inline uint32_t nibbles_mask(const struct pass *pass, const unsigned char *text)
 {
-	size_t at = 0;
+	__m256i r = _mm256_and_si256(nibbles_at(pass->low[0], pass->high[0], text), nibbles_at(pass->low[1], pass->high[1], text + 1));
 
-	s->cursor = 0;
-	s->skip_to = 0;
-	/* Reads up to 33 bytes behind the end, and pass_confirm rejects what is found there. */
-	while (at < s->len) {
-		const unsigned char *t = s->text + at;
-		__m256i r = _mm256_and_si256(nibbles_at(pass->low[0], pass->high[0], t), nibbles_at(pass->low[1], pass->high[1], t + 1));
+	r = _mm256_and_si256(r, nibbles_at(pass->low[2], pass->high[2], text + 2));
+	return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(r, _mm256_setzero_si256()));
+}
 
-		r = _mm256_and_si256(r, nibbles_at(pass->low[2], pass->high[2], t + 2));
-		if (!_mm256_testz_si256(r, r)) {
-			uint32_t none = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(r, _mm256_setzero_si256()));
+/* pass_scan for few short grams. */
+__attribute__((target("avx2,bmi"))) static void nibbles_scan(const struct pass *pass, struct sink *s)
+{
+	struct pass local = *pass; /* so that its tables stay in registers */
+	struct places found;
+	uint64_t masks[STRETCH_WORDS];
 
-			for (uint32_t found = ~none; found; found &= found - 1) {
-				size_t place = at + (unsigned)__builtin_ctz(found);
-				uint32_t gram = gram_at(s->text + place, SHORT_MASK);
+	/* Reads up to 34 bytes behind the end, and pass_confirm rejects what is found there. */
+	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * 64) {
+		uint64_t words = 0;
 
-				if (pass->map[gram_hash(gram) >> pass->map_shift] >> gram_bit(gram) & 1)
-					pass_confirm(pass, s, place, gram);
-			}
-			if (s->skip_to > at + 32) {
-				at = s->skip_to;
-				continue;
-			}
+		for (size_t i = 0; i < STRETCH_WORDS && start + i * 64 < s->len; i++) {
+			const unsigned char *t = s->text + start + i * 64;
+
+			masks[i] = nibbles_mask(&local, t);
+			if (t + 32 < s->text + s->len)
+				masks[i] |= (uint64_t)nibbles_mask(&local, t + 32) << 32;
+			words |= (uint64_t)(masks[i] != 0) << i;
 		}
-		at += 32;
+		for (found.n = 0; words; words &= words - 1) {
+			unsigned i = (unsigned)__builtin_ctzll(words);
+
+			for (uint64_t mask = masks[i]; mask; mask &= mask - 1)
+				places_add(&found, pass, s, start + i * 64 + (unsigned)__builtin_ctzll(mask), SHORT_MASK);
+		}
+		places_confirm(&found, pass, s, SHORT_MASK);
 	}
 }
 #endif
@@ -614,8 +641,7 @@ static void byte_scan(struct sink *s, uint32_t index)
 	const struct literal *l = &s->prefilter->literals[index];
 	const unsigned char *literal = s->prefilter->text + l->text, *at = s->text, *end = s->text + s->len;
 
-	s->cursor = 0;
-	s->skip_to = 0;
+	sink_rewind(s);
 	while (at < end && (at = memchr(at, literal[0], (size_t)(end - at)))) {
 		if ((size_t)(end - at) >= l->len && memcmp(at, literal, l->len) == 0)
 			sink_add(s, index, (size_t)(at - s->text), l->len);
@@ -641,14 +667,17 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	}
 	hits->n_records = records->n;
 	hits->n_hits = 0;
-	for (size_t i = 0; i < records->n; i++)
-		hits->head[i] = records->items[i].flags & RECORD_ESCAPED ? PREFILTER_ALL : PREFILTER_NONE;
 	if (!records->n)
 		return;
+	memset(hits->head, 0xff, records->n * sizeof *hits->head); /* PREFILTER_NONE */
+	for (size_t i = 0; records->n_escaped && i < records->n; i++)
+		if (records->items[i].flags & RECORD_ESCAPED)
+			hits->head[i] = PREFILTER_ALL;
 	learn(p, block);
 	p->scanned += block.len;
 	if (p->has_long)
 		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK);
+	sink_rewind(&s);
 #ifdef HAVE_AVX2_PASS
 	if (p->has_short && p->short_pass.nibbles)
 		nibbles_scan(&p->short_pass, &s);

@@ -28,6 +28,7 @@ bool prefilter_accepts(struct span literal);
 
 struct prefilter_hit {
 	uint32_t literal;
+	uint32_t record;
 	uint32_t next; /* as in prefilter_hits.head */
 };
 
@@ -35,7 +36,7 @@ struct prefilter_hit {
 #define PREFILTER_ALL (UINT32_MAX - 1) /* taken as if every literal had occurred */
 
 struct prefilter_hits {
-	uint32_t *head; /* by record: index into hits, PREFILTER_NONE or PREFILTER_ALL */
+	uint32_t *head; /* by record: index into hits, PREFILTER_NONE or PREFILTER_ALL. A record that is neither escaped nor among the hits has none */
 	size_t n_records, cap_records;
 	struct prefilter_hit *hits;
 	size_t n_hits, cap_hits;

@@ -165,11 +165,37 @@ const struct decoder_stats *decoder_stats(const struct decoder *d)
 	return &d->stats;
 }
 
-/* A stretch of the block: for each of its 64 bytes a bit, set where they are newlines, and where they are backslash, ESC or NUL. */
+/* A stretch of the block: where newlines are, and backslash, ESC and NUL, in bytes from its begin. */
 #define STRETCH_BYTES 4096
+#define STRETCH_WORDS (STRETCH_BYTES / 64)
 struct stretch {
-	uint64_t newlines[STRETCH_BYTES / 64], special[STRETCH_BYTES / 64];
+	size_t n_newlines, newline;            /* how many; the next one */
+	uint16_t newlines[STRETCH_BYTES + 2];
+	uint64_t special[STRETCH_WORDS];       /* a bit a byte */
+	uint64_t special_words;                /* a bit for each of `special` that is not 0 */
+	size_t special_at;                     /* of the next; STRETCH_BYTES: there is none */
 };
+
+/* Notes the newlines of a word, and what else there is in it. Nearly always there are two at most: no branch depends on the text. */
+static inline __attribute__((always_inline)) void stretch_put(struct stretch *s, unsigned word, uint64_t newlines, uint64_t special)
+{
+	const uint64_t top = UINT64_C(1) << 63;
+	uint64_t rest = newlines & (newlines - 1);
+
+	s->special[word] = special;
+	s->special_words |= (uint64_t)(special != 0) << word;
+	s->newlines[s->n_newlines] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(newlines | top));
+	s->newlines[s->n_newlines + 1] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest | top));
+	s->n_newlines += (newlines != 0) + (rest != 0);
+	for (rest &= rest - 1; __builtin_expect(rest != 0, 0); rest &= rest - 1)
+		s->newlines[s->n_newlines++] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest));
+}
+
+/* The bits of a word that are in the first len bytes from its begin. */
+static inline uint64_t within(size_t len)
+{
+	return len < 64 ? (UINT64_C(1) << len) - 1 : ~UINT64_C(0);
+}
 
 /*
  * The four characters differ in their low nibbles, so that one look-up in this table by nibble and one comparison find them all. (Elsewhere it
@@ -178,20 +204,20 @@ struct stretch {
 static const char wanted_by_nibble[32] = { [10] = '\n', [11] = ESC, [12] = '\\', [16 + 10] = '\n', [16 + 11] = ESC, [16 + 12] = '\\' };
 
 #ifdef HAVE_AVX2_SCAN
-__attribute__((target("avx2"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
+__attribute__((target("avx2,bmi"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
 {
 	const __m256i newline = _mm256_set1_epi8('\n'), table = _mm256_loadu_si256((const __m256i *)(const void *)wanted_by_nibble);
 
-	for (size_t at = 0; at < len; at += 64) {
-		__m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(p + at));
-		__m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + at + 32));
+	for (unsigned word = 0; word * 64 < len; word++) {
+		__m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(p + word * 64));
+		__m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + word * 64 + 32));
 		uint64_t n = (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, newline)) |
 			     (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, newline)) << 32;
 		uint64_t all = (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, a), a)) |
 			       (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, b), b)) << 32;
+		uint64_t in = within(len - word * 64);
 
-		s->newlines[at / 64] = n;
-		s->special[at / 64] = all ^ n;
+		stretch_put(s, word, n & in, (all ^ n) & in);
 	}
 }
 #endif
@@ -208,57 +234,69 @@ static inline uint64_t mask64(const __m128i v[4], __m128i c)
 
 static void stretch_scan(struct stretch *s, const char *p, size_t len)
 {
-	for (size_t at = 0; at < len; at += 64) {
+	for (unsigned word = 0; word * 64 < len; word++) {
+		uint64_t in = within(len - word * 64);
 		__m128i v[4];
 
 		for (int i = 0; i < 4; i++)
-			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + at + 16 * i));
-		s->newlines[at / 64] = mask64(v, _mm_set1_epi8('\n'));
-		s->special[at / 64] = mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128());
+			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + word * 64 + 16 * i));
+		stretch_put(s, word, mask64(v, _mm_set1_epi8('\n')) & in,
+			    (mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128())) & in);
 	}
 }
 #else
 static void stretch_scan(struct stretch *s, const char *p, size_t len)
 {
-	for (size_t at = 0; at < len; at += 64) {
-		uint64_t newlines = 0, special = 0;
+	for (unsigned word = 0; word * 64 < len; word++) {
+		uint64_t newlines = 0, special = 0, in = within(len - word * 64);
 
 		for (int i = 0; i < 64; i++) {
-			newlines |= (uint64_t)(p[at + i] == '\n') << i;
-			special |= (uint64_t)(p[at + i] != '\n' && p[at + i] == wanted_by_nibble[p[at + i] & 15]) << i;
+			char c = p[word * 64 + i];
+
+			newlines |= (uint64_t)(c == '\n') << i;
+			special |= (uint64_t)(c != '\n' && c == wanted_by_nibble[c & 15]) << i;
 		}
-		s->newlines[at / 64] = newlines;
-		s->special[at / 64] = special;
+		stretch_put(s, word, newlines & in, special & in);
 	}
 }
 #endif
+
+/* special_at, when what is in front of it is done with. */
+static void stretch_next_special(struct stretch *s)
+{
+	size_t word = s->special_words ? (size_t)__builtin_ctzll(s->special_words) : 0;
+
+	s->special_at = s->special_words ? word * 64 + (size_t)__builtin_ctzll(s->special[word]) : STRETCH_BYTES;
+}
 
 /* Looks through len bytes at p, at most STRETCH_BYTES; 64 readable bytes behind them are required. */
 static void stretch_fill(struct stretch *s, const char *p, size_t len)
 {
+	s->n_newlines = s->newline = 0;
+	s->special_words = 0;
 #ifdef HAVE_AVX2_SCAN
-	if (__builtin_cpu_supports("avx2"))
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
 		stretch_scan_avx2(s, p, len);
 	else
 #endif
 		stretch_scan(s, p, len);
-	if (len % 64) {
-		uint64_t mask = (UINT64_C(1) << len % 64) - 1;
-
-		s->newlines[len / 64] &= mask;
-		s->special[len / 64] &= mask;
-	}
+	stretch_next_special(s);
 }
 
-/* Which SPECIAL_* the bytes of `mask` at p are. */
-static uint8_t classify(const char *p, uint64_t mask)
+/* Which SPECIAL_* there are in the stretch at p in front of `end`, behind those that were taken before. */
+static __attribute__((noinline)) uint8_t stretch_take_special(struct stretch *s, const char *p, size_t end)
 {
 	uint8_t kinds = 0;
 
-	for (; mask; mask &= mask - 1) {
-		char c = p[__builtin_ctzll(mask)];
+	while (s->special_at < end) {
+		size_t word = s->special_at / 64;
+		char c = p[s->special_at];
 
 		kinds |= c == '\\' ? SPECIAL_BACKSLASH : c == ESC ? SPECIAL_ESC : SPECIAL_NUL;
+		s->special[word] &= s->special[word] - 1;
+		if (!s->special[word])
+			s->special_words &= s->special_words - 1;
+		stretch_next_special(s);
 	}
 	return kinds;
 }
@@ -297,20 +335,29 @@ static uint8_t escaped_flag(uint8_t special, const char *p, size_t len)
 	return (special & SPECIAL_ESC) || ((special & SPECIAL_BACKSLASH) && !escapes_are_plain(p, len)) ? RECORD_ESCAPED : 0;
 }
 
+/* A record ends in which SPECIAL_* were seen. */
+static void close_special(struct decoder *d, const char *block, struct record *r, uint8_t special, struct record_list *list)
+{
+	uint8_t flag = escaped_flag(special, block + r->offset, r->len);
+
+	r->flags |= flag;
+	list->n_escaped += flag != 0;
+	if (special & SPECIAL_NUL)
+		d->stats.nul_bytes++;
+}
+
 /* What is kept of a record that is too long. */
-static __attribute__((noinline)) void cut_record(struct decoder *d, const char *block, struct record *r)
+static __attribute__((noinline)) void cut_record(struct decoder *d, const char *block, struct record *r, struct record_list *list)
 {
 	const char *p = block + r->offset, *newline;
 	size_t len = d->record_limit;
-	uint8_t special = classify_span(p, len);
 
-	r->len = (uint32_t)len;
 	r->lines = 1;
 	for (size_t i = 0; (newline = memchr(p + i, '\n', len - i)); i = (size_t)(newline - p) + 1)
 		r->lines++;
-	r->flags = (uint8_t)((r->flags & RECORD_STAMPED) | RECORD_CUT | escaped_flag(special, p, len));
-	if (special & SPECIAL_NUL)
-		d->stats.nul_bytes++;
+	r->len = (uint32_t)len;
+	r->flags = (uint8_t)((r->flags & RECORD_STAMPED) | RECORD_CUT);
+	close_special(d, block, r, classify_span(p, len), list);
 	d->stats.cut++;
 	d->skip = d->context.single_line ? SKIP_NOTHING : SKIP_RECORD;
 }
@@ -331,13 +378,11 @@ static inline __attribute__((always_inline)) void close_record(struct decoder *d
 	r->line = f->record_line;
 	r->time_ns = f->time_ns;
 	r->flags = f->stamped ? RECORD_STAMPED : 0;
-	if (__builtin_expect(len > d->record_limit, 0)) {
-		cut_record(d, block, r);
-	} else if (__builtin_expect(f->special, 0)) {
-		r->flags |= escaped_flag(f->special, block + f->start, len);
-		if (f->special & SPECIAL_NUL)
-			d->stats.nul_bytes++;
-	}
+	if (__builtin_expect(len > d->record_limit, 0))
+		cut_record(d, block, r, list);
+	else if (__builtin_expect(f->special, 0))
+		close_special(d, block, r, f->special, list);
+	list->disordered |= list->n > 1 && r->time_ns < r[-1].time_ns;
 	if (f->time_ns > d->newest_ns)
 		d->newest_ns = f->time_ns;
 	f->open = false;
@@ -415,58 +460,56 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
 }
 
 /*
- * Of most logs nearly every line begins a record with a stamp of the same day as the one before it, holds nothing special and is short. These are
- * done here, each as end_line() would, with what they need in registers, from the 64 bytes with number `i` of the stretch at `block + at` on.
- * Where this ends, what is left to do of that word of newlines is for end_line(); returns its number, or n.
+ * Of most logs nearly every line begins a record with a stamp of the same day as the one before it, and is short. These are done here, each as
+ * end_line() would, with what they need in registers. The open record stands in the list, behind its end. Stops at the first line that is not so.
  */
-static inline size_t end_plain_lines(struct decoder *d, const char *block, size_t at, struct stretch *s, size_t i, size_t n,
-				     struct record_list *list)
+static inline void end_plain_lines(struct decoder *d, const char *block, size_t at, struct stretch *s, struct record_list *list)
 {
 	struct frame f = d->frame;
 	struct format_context *c = &d->context;
-	int64_t newest_ns = d->newest_ns, previous_ns = c->previous_ns;
-	bool previous_is_stamp = c->previous_is_stamp;
+	int64_t newest_ns = d->newest_ns, before_ns = list->n ? list->items[list->n - 1].time_ns : TIME_NONE;
 	struct record *r = list->items + list->n;
-	size_t limit = d->record_limit;
+	size_t limit = d->record_limit, i = s->newline, n = s->n_newlines;
+	bool disordered = false;
 
-	if (!f.open || f.special || f.line_special)
-		return i;
-	for (; i < n && !s->special[i]; i++) {
-		while (s->newlines[i]) {
-			size_t end = at + i * 64 + (unsigned)__builtin_ctzll(s->newlines[i]);
-			const char *line = block + f.line_start;
-			int64_t stamp_ns;
+	if (!f.open || f.line_start - f.start > limit)
+		return;
+	*r = (struct record){ .offset = (uint32_t)f.start, .lines = f.line - f.record_line, .line = f.record_line, .time_ns = f.time_ns,
+			      .flags = f.stamped ? RECORD_STAMPED : 0 };
+	for (; i < n; i++) {
+		size_t end = at + s->newlines[i], len = end - f.line_start;
+		int64_t stamp_ns;
 
-			if (end - f.line_start > limit || f.line_start - f.start > limit || end - f.line_start <= STAMP_LENGTH ||
-			    line[STAMP_LENGTH] != ' ' || !stamp_cached(&c->stamps, line, &stamp_ns))
-				goto done;
-			s->newlines[i] &= s->newlines[i] - 1;
-			*r++ = (struct record){
-				.offset = (uint32_t)f.start,
-				.len = (uint32_t)(f.line_start - 1 - f.start),
-				.lines = f.line - f.record_line,
-				.line = f.record_line,
-				.time_ns = f.time_ns,
-				.flags = f.stamped ? RECORD_STAMPED : 0,
-			};
-			if (f.time_ns > newest_ns)
-				newest_ns = f.time_ns;
-			f.start = f.line_start;
-			f.line_start = end + 1;
-			f.record_line = f.line++;
-			f.previous_before = previous_ns;
-			f.previous_was_stamp = previous_is_stamp;
-			f.stamped = previous_is_stamp = true;
-			f.time_ns = previous_ns = stamp_ns;
-		}
+		if (len > limit || !begins_cached(d, block + f.line_start, len, &stamp_ns))
+			break;
+		r->len = (uint32_t)(f.line_start - 1) - r->offset;
+		if (__builtin_expect(f.special, 0))
+			close_special(d, block, r, f.special, list);
+		disordered |= r->time_ns < before_ns;
+		before_ns = r->time_ns;
+		if (before_ns > newest_ns)
+			newest_ns = before_ns;
+		*++r = (struct record){ .offset = (uint32_t)f.line_start, .lines = 1, .line = f.line++, .time_ns = stamp_ns,
+					.flags = RECORD_STAMPED };
+		f.special = f.line_special;
+		f.line_special = 0;
+		if (__builtin_expect(s->special_at < s->newlines[i], 0))
+			f.special |= stretch_take_special(s, block + at, s->newlines[i]);
+		f.line_start = end + 1;
+		f.previous_before = c->previous_ns;
+		f.previous_was_stamp = c->previous_is_stamp;
+		c->previous_ns = stamp_ns;
+		c->previous_is_stamp = true;
 	}
-done:
+	s->newline = i;
+	f.start = r->offset;
+	f.record_line = r->line;
+	f.time_ns = r->time_ns;
+	f.stamped = r->flags & RECORD_STAMPED;
 	d->frame = f;
 	d->newest_ns = newest_ns;
-	c->previous_ns = previous_ns;
-	c->previous_is_stamp = previous_is_stamp;
 	list->n = (size_t)(r - list->items);
-	return i;
+	list->disordered |= disordered;
 }
 
 /* Makes room for n records more. */
@@ -485,36 +528,23 @@ static inline __attribute__((always_inline)) void frame_lines(struct decoder *d,
 	struct stretch s;
 
 	for (size_t at = f->scanned; at < block.len; at += STRETCH_BYTES) {
-		size_t len = block.len - at < STRETCH_BYTES ? block.len - at : STRETCH_BYTES, n = (len + 63) / 64;
+		size_t len = block.len - at < STRETCH_BYTES ? block.len - at : STRETCH_BYTES, end;
 
 		stretch_fill(&s, block.ptr + at, len);
-		for (size_t i = 0; i < n; i++) {
-			const char *p = block.ptr + at + i * 64;
-
+		list_reserve(list, s.n_newlines + 1);
+		while (s.newline < s.n_newlines) {
 			if (!single && d->ops->stamp_first) {
-				list_reserve(list, STRETCH_BYTES);
-				i = end_plain_lines(d, block.ptr, at, &s, i, n, list);
-				if (i == n)
+				end_plain_lines(d, block.ptr, at, &s, list);
+				if (s.newline == s.n_newlines)
 					break;
-				p = block.ptr + at + i * 64;
 			}
-			while (s.newlines[i]) {
-				unsigned bit = (unsigned)__builtin_ctzll(s.newlines[i]);
-
-				s.newlines[i] &= s.newlines[i] - 1;
-				if (__builtin_expect(s.special[i] != 0, 0)) {
-					uint64_t below = (UINT64_C(1) << bit) - 1;
-
-					f->line_special |= classify(p, s.special[i] & below);
-					s.special[i] &= ~below;
-				}
-				end_line(d, block.ptr, at + i * 64 + bit, true, single, list);
-				f->line_start = at + i * 64 + bit + 1;
-				f->line_special = 0;
-			}
-			if (__builtin_expect(s.special[i] != 0, 0))
-				f->line_special |= classify(p, s.special[i]);
+			end = s.newlines[s.newline++];
+			f->line_special |= stretch_take_special(&s, block.ptr + at, end);
+			end_line(d, block.ptr, at + end, true, single, list);
+			f->line_start = at + end + 1;
+			f->line_special = 0;
 		}
+		f->line_special |= stretch_take_special(&s, block.ptr + at, len);
 	}
 	f->scanned = block.len;
 }
@@ -570,7 +600,8 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
 	size_t used;
 	uint32_t lines;
 
-	list->n = 0;
+	list->n = list->n_escaped = 0;
+	list->disordered = false;
 	if (!know_first_stamp(d, block, final))
 		return 0;
 	if (block.len > BLOCK_LIMIT) {

@@ -33,6 +33,8 @@ struct record {
 struct record_list {
 	struct record *items;
 	size_t n, cap;
+	size_t n_escaped; /* of them flagged RECORD_ESCAPED */
+	bool disordered;  /* one is older than the one before it */
 };
 
 struct decoder_stats {

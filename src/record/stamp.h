@@ -35,14 +35,13 @@ bool stamp_same_day(struct stamp_cache *s, const char *p);
  */
 static inline bool stamp_cached(struct stamp_cache *s, const char *p, int64_t *ret)
 {
-	int second;
+	unsigned tens = (unsigned char)p[17] - '0', units = (unsigned char)p[18] - '0';
 
-	if (memcmp(p, s->minute, STAMP_TO_MINUTE) != 0 && !stamp_same_day(s, p))
+	if (__builtin_expect(memcmp(p, s->minute, STAMP_TO_MINUTE) != 0, 0) && !stamp_same_day(s, p))
 		return false;
-	if (p[16] != ':' || p[17] < '0' || p[17] > '5' || !stamp_is_digit(p[18]))
+	if (p[16] != ':' || tens > 5 || units > 9)
 		return false;
-	second = (p[17] - '0') * 10 + (p[18] - '0');
-	*ret = s->minute_ns + second * NS_PER_SECOND;
+	*ret = s->minute_ns + (tens * 10 + units) * NS_PER_SECOND;
 	return true;
 }
 

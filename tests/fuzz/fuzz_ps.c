@@ -43,7 +43,7 @@ static void put_events(struct decoder *d, struct span block, const struct record
 static void read_all(struct span text, uint8_t options, bool pieces, struct buffer *out)
 {
 	char *block = malloc(text.len + MARGIN);
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct field_table fields;
 	struct decoder *d;
 	struct event e;
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = (struct codec_reader){ text.ptr, text.ptr + text.len, false };
 	if (decoder_load(d, &in)) {
 		static const char rows[] = "2026-02-17 08:00:00\nPID %CPU START TIME CMD\n1 0 07:00 0:10 a\n7 1 Feb16 0:09 b\n2026-02-17 08:01:00\n7 b\n";
-		struct record_list list = { NULL, 0, 0 };
+		struct record_list list = { 0 };
 		struct buffer out = BUFFER_INIT;
 		struct event e;
 		char block[sizeof rows + MARGIN] = { 0 };

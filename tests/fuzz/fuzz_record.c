@@ -41,7 +41,7 @@ static void put_records(struct buffer *out, const struct record_list *list, size
 
 static void frame_in_pieces(struct decoder *d, struct span text, unsigned step, struct buffer *out)
 {
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	size_t at = 0, end = 0;
 
 	do {
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct source source = { .name = "fuzz" };
 	struct field_table fields;
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct buffer whole = BUFFER_INIT, cut = BUFFER_INIT;
 	struct decoder *d;
 	struct event e;

@@ -29,7 +29,7 @@ static void read_with(const struct source *source, const struct field_table *fie
 {
 	struct decoder *d = decoder_new(source, fields, zone_get("UTC"), 4096);
 	char *block = malloc(text.len + MARGIN);
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct event e;
 
 	event_init(&e, field_count(fields));

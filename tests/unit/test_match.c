@@ -866,7 +866,7 @@ START_TEST(prefilter_like_the_naive_way)
 		const char *alphabet = alphabets[draw(COUNT(alphabets))];
 		size_t n = draw(3) ? 1 + draw(12) : 1 + draw(400), len = draw(4) ? draw(600) : 9000 + draw(20000), used = 0;
 		struct span *literals = xcalloc(n, sizeof *literals);
-		struct record_list records = { NULL, 0, 0 };
+		struct record_list records = { 0 };
 		char *text = xmalloc(len + 64), *literal_text = xmalloc(n * 100);
 		struct prefilter *p;
 
@@ -893,6 +893,7 @@ START_TEST(prefilter_like_the_naive_way)
 				size = len - at;
 			ARRAY_GROW(records.items, records.n, records.cap);
 			records.items[records.n++] = (struct record){ .offset = (uint32_t)at, .len = (uint32_t)size, .flags = draw(40) ? 0 : RECORD_ESCAPED };
+			records.n_escaped += records.items[records.n - 1].flags != 0;
 			at += size + gap;
 		}
 		p = prefilter_new(literals, n);
@@ -1111,7 +1112,7 @@ START_TEST(scan_and_match_like_match_alone)
 	seed = 77 + (uint64_t)_i;
 	for (int round = 0; round < 120; round++) {
 		struct diag_list diags = DIAG_LIST_INIT;
-		struct record_list records = { NULL, 0, 0 };
+		struct record_list records = { 0 };
 		struct buffer log = BUFFER_INIT;
 		struct ruleset rs;
 		struct matcher *m, *alone;

@@ -907,7 +907,7 @@ START_TEST(unknown_fields_are_dropped)
 	struct field_table t;
 	struct decoder *d;
 	struct event e;
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	char *block = with_margin("{\"a\":1,\"b\":2}\n", 14);
 
 	field_table_init(&t);

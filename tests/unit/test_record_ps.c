@@ -98,7 +98,7 @@ static void read_text(const struct reading *how_to, enum how how, struct span te
 	const struct zone *zone = zone_get(how_to->zone ? how_to->zone : "UTC");
 	int64_t mtime = how_to->mtime ? at(how_to->mtime) : TIME_NONE, arrival = how_to->arrival ? at(how_to->arrival) : TIME_NONE;
 	char *block = xmalloc(text.len + MARGIN);
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct field_table fields;
 	struct decoder *d;
 	struct event e;
@@ -424,7 +424,7 @@ END_TEST
 START_TEST(snapshot_ends_are_in_order)
 {
 	static const char text[] = "2026-02-17 08:00:00\n" HEAD "1 9 0 a\n2026-02-17 08:00:00\n" HEAD "1 9 0 a\n2026-02-17 08:00:30\n";
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct field_table fields;
 	struct decoder *d;
 	struct event e;
@@ -569,7 +569,7 @@ END_TEST
 START_TEST(damaged_state_is_refused)
 {
 	static const char text[] = DAY "08:00:00\n" AUX "op 1 0.0 07:59 0:10 init\nop 7 0.0 07:59 0:10 a\n";
-	struct record_list list = { NULL, 0, 0 };
+	struct record_list list = { 0 };
 	struct buffer saved = BUFFER_INIT;
 	struct field_table fields;
 	struct decoder *d;
