@@ -1,5 +1,6 @@
-# kill -9 at every call that changes a file: just before it, just after it, and in the middle of a write. After a restart nothing is lost in the
-# output files, and nothing stands there twice. A cron run, and a follower that is told to stop.
+# kill -9 at every call that changes a file: just before it, just after it, and in the middle of a write. Then the same with a disk that is full from
+# that call on, one that is broken, and writes that come out short: the run says so with exit status 2, or it did not matter. After a restart
+# nothing is lost in the output files, and nothing stands there twice. A cron run, and a follower that is told to stop.
 use strict;
 use warnings;
 use FindBin;
@@ -95,19 +96,18 @@ sub begin
 sub last_run { return run($_[0], 0, $tocsin, options("$work/run"), '--checkpoint', "$work/run/cp", '--until', rfc3339($end + 2000), "$work/run/town") }
 sub follower { return run($_[0], 1, $tocsin, '-f', options("$work/run"), '--checkpoint', "$work/run/cp", "$work/run/town") }
 
-print "1..6\n";
+print "1..12\n";
 for my $what ('a cron run', 'a follower') {
-	for my $kind ('kill-before', 'kill-after', 'kill-torn') {
-		my ($calls, $killed, @bad) = (0, 0);
-		for my $at (1 .. $most) {
+	my $numbered; # calls of an unharmed run
+	for my $kind ('kill-before', 'kill-after', 'kill-torn', 'ENOSPC', 'EIO', 'short') {
+		my ($calls, @bad) = (0);
+		my $kills = $kind =~ /^kill/;
+		for my $at (1 .. ($kills ? $most : $numbered)) {
 			begin();
-			my $fault = { FAULT => $kind, FAULT_AT => $at, $kind eq 'kill-torn' ? (FAULT_CALLS => 'write') : () };
+			my $fault = { FAULT => $kind, FAULT_AT => $at, $kind =~ /torn|short/ ? (FAULT_CALLS => 'write') : (), $kind =~ /^E/ ? (FAULT_STAYS => 1) : () };
 			my $status = $what eq 'a cron run' ? last_run($fault) : follower($fault);
-			if ($status == 0) {
-				last;
-			} elsif (!WIFSIGNALED($status) || WTERMSIG($status) != 9) {
-				push @bad, "call $at: wait status $status";
-			}
+			last if $kills && $status == 0;
+			push @bad, "call $at: wait status $status" if $kills ? !WIFSIGNALED($status) || WTERMSIG($status) != 9 : $status != 0 && $status != 2 << 8;
 			$calls = $at;
 			my $again = last_run(undef);
 			push @bad, "call $at: the run after it ends with wait status $again" if $again;
@@ -116,6 +116,7 @@ for my $what ('a cron run', 'a follower') {
 			last if @bad > 3;
 		}
 		push @bad, 'no call was counted' unless $calls > 2;
+		$numbered //= $calls;
 		report(!@bad, "$what, $kind at each of $calls calls: nothing lost, nothing twice", @bad);
 	}
 }
