@@ -1333,6 +1333,13 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 	buffer_release(&state);
 }
 
+bool pipeline_sync(struct pipeline *p)
+{
+	if (!p->closed && !outputs_sync(p->outputs, p->n_outputs, p->diags))
+		p->failed = p->closed = true;
+	return !p->closed;
+}
+
 bool pipeline_closed(const struct pipeline *p)
 {
 	return p->closed;

@@ -140,6 +140,8 @@ int64_t pipeline_watermark(const struct pipeline *p);
 void pipeline_set_direct(struct pipeline *p, bool direct);
 /* The end of a run that does not go on (no checkpoint): everything is handed on, time runs to the last stamp, or to until_ns. */
 void pipeline_finish(struct pipeline *p);
+/* Before pipeline_save(): what outputs were told is brought to the disk. False with diagnostics: it is closed, and must not be saved. */
+bool pipeline_sync(struct pipeline *p);
 /* Output cannot be written any more: stop. */
 bool pipeline_closed(const struct pipeline *p);
 /* Something went wrong with an output or a log: exit status 2. */

@@ -839,6 +839,8 @@ static void follow(struct run *r)
 		due = earlier(due, pipeline_next_due(p));
 		if (r->o.rest)
 			due = earlier(due, r->o.rest(r->o.context, r->o.now_ns, news));
+		if (pipeline_closed(p))
+			break;
 		if (r->poll_ns)
 			due = earlier(due, r->next_poll_ns);
 		if (!more)

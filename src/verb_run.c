@@ -115,6 +115,9 @@ static bool save(struct run_context *run, struct diag_list *diags)
 {
 	struct checkpoint *c = run->checkpoint;
 	int64_t began_ns = wall_clock_ns();
+
+	if (!pipeline_sync(run->pipeline))
+		return false;
 	struct buffer *b = checkpoint_begin(c);
 
 	checkpoint_section_begin(c, CHECKPOINT_INPUTS);
@@ -153,7 +156,10 @@ static int64_t rest(void *context, int64_t now_ns, bool news)
 		return run->saved_ns + interval_ns;
 	struct diag_list diags = DIAG_LIST_INIT;
 	bool failed_before = run->save_failed;
-	if (!save(run, &diags) && !failed_before)
+	if (save(run, &diags) && failed_before)
+		diag_add(&diags, DIAG_NOTE, run->o->checkpoint, 0, 0, "the checkpoint could be written again");
+	tell(run);
+	if (run->save_failed != failed_before)
 		print_diags(run->o, &diags); /* once is enough; the end of the run says it again */
 	diag_list_release(&diags);
 	return run->unsaved ? run->saved_ns + CHECKPOINT_LATER_NS : TIME_NONE;

@@ -113,22 +113,28 @@ static bool read_tail(const char *path, uint64_t device, uint64_t inode, uint64_
 	return ok;
 }
 
-bool outputs_save(struct output *list, size_t n, struct buffer *out, struct diag_list *diags)
+bool outputs_sync(struct output *list, size_t n, struct diag_list *diags)
 {
-	struct buffer tail = BUFFER_INIT;
-	uint64_t n_files = 0;
-	struct stat st;
-
-	/* All of them first: two may be of one file. */
 	for (size_t i = 0; i < n; i++) {
 		struct output *o = &list[i];
-		n_files += o->is_file;
 		if ((fsync(o->fd) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP) || (o->is_new && !disk_sync_directory(o->path))) {
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot bring %s to the disk: %s", shown(o), strerror(errno));
 			return false;
 		}
 		o->is_new = false;
 	}
+	return true;
+}
+
+bool outputs_save(const struct output *list, size_t n, struct buffer *out, struct diag_list *diags)
+{
+	struct buffer tail = BUFFER_INIT;
+	uint64_t n_files = 0;
+	struct stat st;
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++)
+		n_files += list[i].is_file;
 	codec_put_u64(out, n_files);
 	for (size_t i = 0; i < n; i++) {
 		const struct output *o = &list[i];
@@ -136,7 +142,8 @@ bool outputs_save(struct output *list, size_t n, struct buffer *out, struct diag
 			continue;
 		if (fstat(o->fd, &st) != 0) {
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot look at %s: %s", o->path, strerror(errno));
-			return false;
+			ok = false;
+			break;
 		}
 		if (!read_tail(o->path, st.st_dev, st.st_ino, (uint64_t)st.st_size, &tail))
 			buffer_clear(&tail); /* renamed meanwhile, or not to be read: known by its inode alone */
@@ -147,7 +154,7 @@ bool outputs_save(struct output *list, size_t n, struct buffer *out, struct diag
 		codec_put_span(out, buffer_span(&tail));
 	}
 	buffer_release(&tail);
-	return true;
+	return ok;
 }
 
 bool output_marks_get(struct codec_reader *in, struct output_marks *ret)

@@ -48,8 +48,13 @@ struct output_marks {
 };
 void output_marks_release(struct output_marks *m);
 
-/* Brings what was flushed to the disk, with the file's name, and appends how far files are written. False with diagnostics. */
-bool outputs_save(struct output *list, size_t n, struct buffer *out, struct diag_list *diags);
+/*
+ * Brings what was flushed to the disk, with the file's name. False with a diagnostic: what was written since the last time may be lost, and the kernel tells
+ * that once only. So it is not to be tried again: the next run cuts the file back and writes it again.
+ */
+bool outputs_sync(struct output *list, size_t n, struct diag_list *diags);
+/* How far files are written; after outputs_sync(). False with diagnostics. */
+bool outputs_save(const struct output *list, size_t n, struct buffer *out, struct diag_list *diags);
 /* Borrowed from the input. False when damaged; to be released in any case. */
 bool output_marks_get(struct codec_reader *in, struct output_marks *ret);
 /*
