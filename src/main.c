@@ -3,8 +3,21 @@
  */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/*
+ * A standard descriptor that is closed would be the next file's that is opened: incidents would go into a lock file, errors into an output. So something
+ * stands in its place that cannot be used: what is read or written there fails, and is told.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
 
 static int verb_completion(const struct options *o)
 {
@@ -24,6 +37,7 @@ int main(int argc, char **argv)
 	struct buffer out = BUFFER_INIT;
 	int status = EXIT_TROUBLE;
 
+	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	if (!options_parse(argc, argv, &o, &diags)) {
 		print_diags(&o, &diags);

@@ -34,6 +34,11 @@ bool output_open(struct output *o, enum emit_format format, const char *path, co
 	struct stat st;
 	/* A descriptor of its own for each: two formats may go to standard output, and closing tells what a full disk says last. */
 	o->fd = !path ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (o->fd >= 0 && (fcntl(o->fd, F_GETFL) & O_ACCMODE) == O_RDONLY) { /* told now, not with the first incident */
+		close(o->fd);
+		o->fd = -1;
+		errno = EBADF;
+	}
 	if (o->fd < 0) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot open %s for writing: %s", shown(o), strerror(errno));
 		return false;
