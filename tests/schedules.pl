@@ -12,8 +12,6 @@
 #	SCHEDULE_CASES=N      how many (default 300)
 #	SCHEDULE_FIRST=N      the first seed (default 1)
 #	SCHEDULE_SECONDS=N    begin no new one after so long
-#	SCHEDULE_HURRY=1      do not wait until a follower has seen one thing before the next happens: hours pass between its looks, and logs are rotated
-#	                      twice meanwhile
 #	SCHEDULE_KEEP=DIR     where what is left of failing ones goes
 use strict;
 use warnings;
@@ -167,6 +165,8 @@ sub make_schedule
 		push @{ $s->{steps} }, $step;
 	}
 	@{ $s->{steps} } = map { $s->{steps}[$_] } sort { $s->{steps}[$a]{at} <=> $s->{steps}[$b]{at} || $a <=> $b } 0 .. $#{ $s->{steps} };
+	# Time is fast here: in a hurry hours pass between two looks of a follower, and logs are rotated twice meanwhile.
+	$s->{hurry} = chance(0.3);
 	return $s;
 }
 
@@ -427,7 +427,7 @@ sub session_start
 	my ($step) = @_;
 	return 1 if $session;
 	$following = { %$step, stopping => 0 };
-	$following->{sync} = 1 unless $ENV{SCHEDULE_HURRY};
+	$following->{sync} = 1 unless $w->{s}{hurry};
 	sysseek $clock_fh, 24, 0;
 	syswrite $clock_fh, "\0" x 16;
 	$session = spawn($step->{fault} && $step->{fault}{kind} ? $step->{fault} : undef, $tocsin, '-f', options("$w->{dir}/out"), checkpoint(), "$w->{dir}/town");
@@ -618,8 +618,7 @@ sub do_step
 	return session_start($step) if $do eq 'start';
 	return session_stop() if $do eq 'stop';
 	return session_kill($step) if $do eq 'kill';
-	# Time is so fast here that a day's rotations may pass between two looks of a follower. Real ones are seconds apart at least.
-	if ($step->{log} && $session && !$ENV{SCHEDULE_HURRY}) { asleep() or return 0 }
+	if ($step->{log} && $session && !$w->{s}{hurry}) { asleep() or return 0 }
 	return rotate($log, $step, 0) if $do eq 'rename';
 	return rotate($log, $step, 1) if $do eq 'copytruncate';
 	return compress($log, $step) if $do eq 'compress';

@@ -11,6 +11,7 @@
 #include "input/tail.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/timestamp.h"
 #include "input/reader.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,9 @@ struct tail *tail_new(const struct stream *s, enum tail_purpose purpose)
 	t->rotates = s->in_town || strcmp(newest, s->log_path) == 0;
 	t->live_path = t->rotates ? s->log_path : newest;
 	t->mtime_ns = INT64_MIN;
+	/* Of a town's log that goes on all generations are wanted: they are listed when they are opened, for they may be rotated until then. */
+	if (s->in_town && purpose != TAIL_REPLAY)
+		t->next_named = s->n_files;
 	return t;
 }
 
@@ -817,10 +821,28 @@ static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 	return TAIL_AT_END;
 }
 
+/*
+ * Which of these was f when it was found? A generation does not change but by being packed, which keeps the time of its last change in seconds; a live log
+ * may have grown. Others may have its inode by now. n_files: none.
+ */
+static size_t named_index(const struct tail *t, const struct stream *l, const struct stream_file *f)
+{
+	bool live = strcmp(f->path, t->live_path) == 0;
+
+	for (size_t i = 0; i < l->n_files; i++) {
+		const struct stream_file *g = &l->files[i];
+		if (g->device == f->device && g->inode == f->inode && (live ? g->mtime_ns >= f->mtime_ns && g->size >= f->size : g->mtime_ns == f->mtime_ns))
+			return i;
+	}
+	size_t i = 0;
+	while (i < l->n_files && l->files[i].mtime_ns / NS_PER_SECOND != f->mtime_ns / NS_PER_SECOND)
+		i++;
+	return i;
+}
+
 /* A file that the command named: it may have been rotated since. *ret_skip: it cannot be read, or is empty: see begin_from(). */
 static enum tail_step begin_named(struct tail *t, const struct stream_file *f, bool *ret_skip, struct diag_list *diags)
 {
-	bool skip_empty = t->purpose != TAIL_REPLAY && (t->known || t->stream->in_town);
 	struct candidate c;
 	int error = candidate_open(&c, f->path);
 	bool other = !error && f->inode && (f->device != (uint64_t)c.st.st_dev || f->inode != (uint64_t)c.st.st_ino);
@@ -829,12 +851,7 @@ static enum tail_step begin_named(struct tail *t, const struct stream_file *f, b
 		struct stream l;
 		candidate_release(&c);
 		list_generations(t, &l);
-		size_t i = 0;
-		while (i < l.n_files && !(l.files[i].device == f->device && l.files[i].inode == f->inode))
-			i++;
-		if (i == l.n_files) /* packed meanwhile: that keeps the time of the last change */
-			for (i = 0; i < l.n_files && l.files[i].mtime_ns / 1000000000 != f->mtime_ns / 1000000000;)
-				i++;
+		size_t i = named_index(t, &l, f);
 		error = i < l.n_files ? candidate_open(&c, l.files[i].path) : ENOENT;
 		if (!error) {
 			enum tail_step step = take(t, &c, l.files[i].path, true);
@@ -843,7 +860,7 @@ static enum tail_step begin_named(struct tail *t, const struct stream_file *f, b
 		}
 		stream_release_files(&l);
 	}
-	*ret_skip = error || (skip_empty && is_empty(&c.st));
+	*ret_skip = error || (t->purpose != TAIL_REPLAY && t->known && is_empty(&c.st));
 	if (!*ret_skip)
 		return take(t, &c, f->path, true);
 	candidate_release(&c);
