@@ -9,7 +9,10 @@
 
 static void json_example(struct buffer *out, const char *name, const struct example *e)
 {
-	json_evidence(out, name, &(struct evidence){ e->source, e->file, e->line, e->time_ns, span_of(e->text, e->text_len) });
+	if (!e->file)
+		json_null(out, name);
+	else
+		json_evidence(out, name, &(struct evidence){ e->source, e->file, e->line, e->time_ns, span_of(e->text, e->text_len) });
 }
 
 static void json_examples(struct buffer *out, const char *name, const struct examples *list)
