@@ -121,7 +121,7 @@ bool parse_time(const struct options *o, const char *name, const char *text, int
 	if (!text || time_parse_user(span_from_string(text), default_zone(o), now_ns, ret_ns))
 		return true;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--%s %s: not a time", name, text);
-	diag_hint(diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, now-2h or @1771317842");
+	diag_hint(diags, "write 2026-02-17T08:44:02Z, \"2026-02-17 08:44\", 08:44, now, \"2h ago\", yesterday or @1771317842");
 	return false;
 }
 

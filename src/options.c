@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum option_id {
 	OPT_RULES = 'r',
@@ -116,6 +117,7 @@ static const struct option_row *row_of(int id)
 	return NULL;
 }
 
+/* word: "--lateless=3s", or "-Z", or the "-version" that begins with an unknown letter. */
 static void say_unknown(struct diag_list *diags, const char *word)
 {
 	const char *names[TABLE_ROWS + 1];
@@ -126,7 +128,7 @@ static void say_unknown(struct diag_list *diags, const char *word)
 		names[i] = table[i].name;
 	names[TABLE_ROWS] = NULL;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "unknown option %s", word);
-	const char *near = bare[0] == '-' && bare[1] == '-' ? nearest_word(bare + 2, names) : NULL;
+	const char *near = nearest_word(bare + strspn(bare, "-"), names);
 	if (near)
 		diag_hint(diags, "did you mean --%s?", near);
 	else
@@ -288,6 +290,29 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 	}
 }
 
+/* Is the first word a verb that was misspelt, or stands behind options? */
+static void doubt_verb(const struct options *o, struct diag_list *diags)
+{
+	const char *names[VERB_COUNT + 3] = { NULL }, *word = o->n_words ? o->words[0] : "";
+
+	if (o->verb_named || strpbrk(word, "/=.") || access(word, F_OK) == 0)
+		return;
+	for (int v = 0; v < VERB_COUNT; v++)
+		names[v] = verbs[v].name;
+	names[VERB_COUNT] = "help";
+	names[VERB_COUNT + 1] = "version";
+	const char *near = nearest_word(word, names);
+	if (!near)
+		return;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "%s: there is no such verb, and no such file", word);
+	if (near == names[VERB_COUNT] || near == names[VERB_COUNT + 1])
+		diag_hint(diags, "did you mean tocsin --%s?", near);
+	else if (!strcmp(near, word))
+		diag_hint(diags, "the verb comes first: tocsin %s", near);
+	else
+		diag_hint(diags, "did you mean tocsin %s?", near);
+}
+
 bool options_parse(int argc, char **argv, struct options *ret, struct diag_list *diags)
 {
 	struct option longs[TABLE_ROWS + 1];
@@ -319,19 +344,25 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 
 	opterr = 0;
 	optind = 1;
-	for (;;) {
-		int at = optind;
+	for (int said = 0;;) {
 		int c = getopt_long(argc, argv, shorts, longs, NULL);
 		if (c == -1)
 			break;
 		if (c == '?') {
-			const char *word = argv[at < argc ? at : argc - 1];
-			char one[3] = { '-', (char)optopt, 0 };
-			say_unknown(diags, optopt && optopt < 256 && word[1] != '-' ? one : word);
+			/* getopt has gone past the last letter of a word, and past a long option; in a word of more letters it is still there. */
+			int at = optopt && optopt < 256 && optind < argc && argv[optind][0] == '-' && argv[optind][1] != '-' && strchr(argv[optind], optopt) ?
+				optind : optind - 1;
+			if (optopt && !strncmp(argv[at], "--", 2))
+				diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option --%s takes no value", row_of(optopt)->name);
+			else if (said != at)
+				say_unknown(diags, argv[at]);
+			said = at;
 			continue;
 		}
 		if (c == ':') {
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option %s needs a value", argv[at < argc ? at : argc - 1]);
+			const struct option_row *row = row_of(optopt);
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option --%s needs a value", row->name);
+			diag_hint(diags, "--%s %s", row->name, row->argument);
 			continue;
 		}
 		const struct option_row *row = row_of(c);
@@ -341,6 +372,7 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 	}
 	ret->words = argv + optind;
 	ret->n_words = (size_t)(argc - optind);
+	doubt_verb(ret, diags);
 	if (ret->poll_ns && !ret->follow)
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--poll is a way to follow: it needs -f");
 	for (size_t i = 0; ret->checkpoint && i < ret->n_outputs; i++)

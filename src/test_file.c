@@ -153,8 +153,8 @@ static bool read_time(const struct test_case *t, struct span text, int64_t *ret_
 		*ret_ns = t->start_ns;
 		return test_time_add(ret_ns, text.ptr[0] == '-' ? -step : step);
 	}
-	/* "now" and what is reckoned from it have no place in a test. */
-	return !span_starts_with(text, SPAN("now")) && time_parse_user(text, t->zone, t->start_ns, ret_ns) && *ret_ns != TIME_NONE;
+	/* "now", "today" and what is reckoned from them have no place in a test. */
+	return text.len && (text.ptr[0] == '@' || (text.ptr[0] >= '0' && text.ptr[0] <= '9')) && !span_ends_with(text, SPAN(" ago")) && time_parse_user(text, t->zone, t->start_ns, ret_ns) && *ret_ns != TIME_NONE;
 }
 
 bool test_get_time(struct test_parser *p, const struct test_case *t, const struct yaml_node *map, const char *key, int64_t *ret_ns)

@@ -45,6 +45,11 @@ static void add_costs(const struct ruleset *rs, struct diag_list *diags)
 	free(names);
 }
 
+static const char *s_of(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 int verb_check(const struct options *o)
 {
 	struct diag_list diags = DIAG_LIST_INIT;
@@ -63,10 +68,11 @@ int verb_check(const struct options *o)
 			n_correlations += rs->rules[i].kind == RULE_CORRELATION;
 			n_alerts += rs->rules[i].alerts;
 		}
-		buffer_printf(&out, "%" PRIu32 " rules are valid (%" PRIu32 " detections, %" PRIu32 " correlations; %" PRIu32 " open incidents), %zu warning%s\n",
-			      rs->n_rules, rs->n_rules - n_correlations, n_correlations, n_alerts, diags.n_warnings, diags.n_warnings == 1 ? "" : "s");
+		buffer_printf(&out, "%" PRIu32 " rule%s valid: %" PRIu32 " detection%s, %" PRIu32 " correlation%s; %" PRIu32 " open%s incidents; %zu warning%s\n",
+			      rs->n_rules, rs->n_rules == 1 ? " is" : "s are", rs->n_rules - n_correlations, s_of(rs->n_rules - n_correlations),
+			      n_correlations, s_of(n_correlations), n_alerts, n_alerts == 1 ? "s" : "", diags.n_warnings, s_of(diags.n_warnings));
 	} else {
-		buffer_printf(&out, "%zu error%s, %zu warning%s\n", diags.n_errors, diags.n_errors == 1 ? "" : "s", diags.n_warnings, diags.n_warnings == 1 ? "" : "s");
+		buffer_printf(&out, "%zu error%s, %zu warning%s\n", diags.n_errors, s_of(diags.n_errors), diags.n_warnings, s_of(diags.n_warnings));
 	}
 	int status = print_out(&out);
 	if (!rs)

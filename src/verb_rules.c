@@ -215,6 +215,8 @@ int verb_rules(const struct options *o)
 		if (asked_for(o, rs, &rs->rules[i]))
 			list[n++] = &rs->rules[i];
 	qsort(list, n, sizeof *list, by_place);
+	if (n == 0 && o->n_words)
+		diag_add(&diags, DIAG_NOTE, NULL, 0, 0, "no rule says %s of itself", o->n_words == 1 ? "this word" : "all these words");
 	if (!jsonl)
 		text_list(o, rs, list, n, &out);
 	for (size_t i = 0; jsonl && i < n; i++)

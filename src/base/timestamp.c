@@ -703,31 +703,95 @@ static bool user_clock(struct cursor *c, struct civil *v)
 	return true;
 }
 
+/* "2h", "1h30m", "1 hour", "90 minutes" */
+static bool spoken_duration(struct span s, int64_t *ret_ns)
+{
+	static const char *const words[] = { "week", "day", "hour", "minute", "second", "min", "sec" };
+	struct span unit = s, text;
+	char compact[24];
+	size_t digits = 0;
+
+	if (duration_parse(s, ret_ns))
+		return true;
+	while (digits < s.len && is_digit(s.ptr[digits]))
+		digits++;
+	unit = span_from(s, digits);
+	if (unit.len && *unit.ptr == ' ')
+		unit = span_from(unit, 1);
+	if (span_ends_with(unit, SPAN("s")))
+		unit.len--;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (digits > 0 && digits < sizeof compact - 1 && span_equal(unit, span_from_string(words[i]))) {
+			memcpy(compact, s.ptr, digits);
+			compact[digits] = *unit.ptr; /* the unit is the word's first letter */
+			text = span_of(compact, digits + 1);
+			return duration_parse(text, ret_ns);
+		}
+	return false;
+}
+
+/* "now", "now-2h", "-2h", "+2h", "2h ago", "1 hour ago" */
+static bool from_now(struct span s, int64_t now_ns, int64_t *ret)
+{
+	struct span step = s;
+	int64_t step_ns = 0;
+	bool back = false;
+
+	if (span_starts_with(s, SPAN("now")))
+		step = span_from(s, 3);
+	if (step.len && (*step.ptr == '-' || *step.ptr == '+')) {
+		back = *step.ptr == '-';
+		if (!duration_parse(span_from(step, 1), &step_ns))
+			return false;
+	} else if (span_ends_with(s, SPAN(" ago"))) {
+		back = true;
+		if (!spoken_duration(span_of(s.ptr, s.len - 4), &step_ns))
+			return false;
+	} else if (s.len != 3 || step.len) {
+		return false;
+	}
+	return !__builtin_add_overflow(now_ns, back ? -step_ns : step_ns, ret);
+}
+
+/* The date in zone z, so many days from now. */
+static bool date_of(const struct zone *z, int64_t now_ns, int days, struct civil *ret)
+{
+	struct civil day;
+	int64_t local_ns;
+
+	if (__builtin_add_overflow(now_ns, (zone_offset_s(z, now_ns) + days * 86400) * NS_PER_SECOND, &local_ns))
+		return false;
+	civil_of(local_ns, &day);
+	ret->year = day.year;
+	ret->month = day.month;
+	ret->day = day.day;
+	return true;
+}
+
 bool time_parse_user(struct span s, const struct zone *z, int64_t now_ns, int64_t *ret)
 {
+	static const char *const days[] = { "yesterday", "today", "tomorrow" };
 	struct cursor c = { s.ptr, s.ptr + s.len };
 	struct civil v = { 0 };
 	int64_t t;
 
 	if (s.len == 0)
 		return false;
+	if (from_now(s, now_ns, ret))
+		return true;
+	for (int i = 0; i < 3; i++)
+		if (span_equal(s, span_from_string(days[i]))) {
+			if (!date_of(z, now_ns, i - 1, &v))
+				return false;
+			*ret = civil_to_time(&v, z, TIME_NONE);
+			return true;
+		}
 	if (*s.ptr == '@') {
 		c.p++;
 		if (!epoch_number(&c, NS_PER_SECOND, &t) || c.p != c.end)
 			return false;
 		*ret = t;
 		return true;
-	}
-	if (span_starts_with(s, SPAN("now"))) {
-		int64_t step = 0;
-
-		if (s.len > 3) {
-			if ((s.ptr[3] != '-' && s.ptr[3] != '+') || !duration_parse(span_from(s, 4), &step))
-				return false;
-			if (s.ptr[3] == '-')
-				step = -step;
-		}
-		return !__builtin_add_overflow(now_ns, step, ret);
 	}
 	if (s.len >= 10 && s.ptr[4] == '-') {
 		if (!fixed_number(&c, 4, &v.year) || !at_char(&c, '-') || !fixed_number(&c, 2, &v.month) ||
@@ -741,16 +805,8 @@ bool time_parse_user(struct span s, const struct zone *z, int64_t now_ns, int64_
 			written_zone(&c, &v);
 		}
 	} else {
-		struct civil today;
-		int64_t local_ns;
-
-		if (!user_clock(&c, &v) ||
-		    __builtin_add_overflow(now_ns, zone_offset_s(z, now_ns) * NS_PER_SECOND, &local_ns))
+		if (!user_clock(&c, &v) || !date_of(z, now_ns, 0, &v))
 			return false;
-		civil_of(local_ns, &today);
-		v.year = today.year;
-		v.month = today.month;
-		v.day = today.day;
 	}
 	if (c.p != c.end || !civil_valid(&v))
 		return false;

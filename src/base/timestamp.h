@@ -86,7 +86,8 @@ void duration_format(struct buffer *out, int64_t duration_ns);
 
 /*
  * A time as a user writes it on the command line: RFC 3339, "2026-02-17 08:44[:02]" in zone z, "08:44" (that day of
- * now_ns), "now", "now-2h", "@EPOCH". Returns false when it is none.
+ * now_ns), "now", "now-2h", "-2h", "2h ago", "1 hour ago", "yesterday", "today", "tomorrow" (their midnight), "@EPOCH".
+ * Returns false when it is none.
  */
 bool time_parse_user(struct span s, const struct zone *z, int64_t now_ns, int64_t *ret);
 

@@ -103,7 +103,8 @@ bool report_in(struct loader *l, enum diag_level level, const struct yaml_node *
 void hint(struct loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "did you mean" the nearest of the words, which end in NULL; false when none is near. */
 bool suggest(struct loader *l, struct span word, const char *const *words);
-bool suggest_rule(struct loader *l, struct span word);
+/* The same for names of rules; when none is near, where the rule may be. */
+void suggest_rule(struct loader *l, struct span word);
 
 /* An error for each key that is not known; known ends in NULL. */
 void check_keys(struct loader *l, const struct yaml_node *map, const char *what, const char *const *known);

@@ -126,14 +126,15 @@ bool suggest(struct loader *l, struct span word, const char *const *words)
 	return near != NULL;
 }
 
-bool suggest_rule(struct loader *l, struct span word)
+void suggest_rule(struct loader *l, struct span word)
 {
 	const char **words = arena_alloc(&l->scratch, (l->names.n + 1) * sizeof *words);
 
 	for (size_t i = 0; i < l->names.n; i++)
 		words[i] = l->names.entries[i]->key.ptr;
 	words[l->names.n] = NULL;
-	return suggest(l, word, words);
+	if (!suggest(l, word, words))
+		hint(l, "if it is in another file name that, too; `default` stands for the installed rules");
 }
 
 /* ---- reading values ---- */
