@@ -34,9 +34,16 @@ struct batch_event {
 };
 #define BATCH_EVENTS_MAX 3072 /* what stands behind them in the block is parsed when it is handed on */
 
+/* What looks at the blocks of a lane: its own one, or one of those that workers have. What it remembers from record to record makes it faster, nothing else. */
+struct looker {
+	struct decoder *decoder; /* parses */
+	struct matcher *matcher;
+	struct looker *next;     /* of those that are free */
+};
+
 /*
- * A block while it is looked at: framed, scanned, and parsed, either record by record when it is handed on, or before, by a worker. One thread at a
- * time has it, and with it the lane's decoder and matcher.
+ * A block: framed, then scanned and parsed, either record by record when it is handed on, or before, by a worker. One thread at a time has it, and
+ * with it its looker; the lane's decoder, which frames, stays with the caller's thread.
  */
 struct batch {
 	struct span block;
@@ -49,11 +56,13 @@ struct batch {
 	size_t used;             /* of the block */
 	uint64_t lines;
 	bool in_order;
+	struct looker *looker;
 
 	/* By a worker: */
 	struct job job;
 	const struct pipeline *pipeline;
 	struct lane *lane;
+	struct batch *next;      /* of those under way; of those that are free */
 	struct buffer own;       /* the block's bytes */
 	struct batch_event *events;
 	size_t n_events, cap_events, n_fields;
@@ -69,14 +78,12 @@ struct lane {
 	bool has_source, ended, at_end;
 	bool claimed;            /* one of this run's inputs; else only known from a checkpoint */
 	bool parse_all, judged, observed;
-	struct decoder *decoder;
-	struct matcher *matcher;
-	struct decoder *old_decoder; /* while rules are exchanged: what they counted goes on */
-	struct matcher *old_matcher;
+	struct looker looker;    /* its own; the decoder frames */
+	struct looker old;       /* while rules are exchanged: what it counted goes on */
+	struct looker *free_lookers; /* for workers */
 
-	struct buffer block;     /* what is not framed yet; while there is a batch: what comes behind its block */
-	struct batch *batch;     /* a worker's; NULL: none */
-	struct batch *spare;     /* for the next one */
+	struct buffer block;     /* what is not framed yet */
+	size_t n_batches;        /* under way */
 	struct place place;      /* of its first byte */
 	struct place next_place; /* where the bytes from next_start on come from */
 	size_t next_start;       /* SIZE_MAX: all are of `place` */
@@ -113,6 +120,9 @@ struct pipeline {
 	bool direct;             /* pipeline_set_direct() */
 	int64_t direct_ns;       /* while a block in order is looked at: what stands before it is handed on at once; else TIME_NONE */
 	struct workers *workers; /* NULL: none */
+	struct batch *first_batch, **last_batch; /* under way, in the order in which they were begun */
+	size_t n_batches, max_batches;
+	struct batch *free_batches;
 	struct event event, popped;
 	struct batch batch;      /* of the lane that is looked at without a worker */
 	uint32_t *matched;
@@ -180,8 +190,10 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->watermark_ns = p->direct_ns = TIME_NONE;
 	p->hold_ns = INT64_MAX;
 	build(p, o->rules);
+	p->last_batch = &p->first_batch;
 	if (o->threads > 1)
 		p->workers = workers_new(o->threads - 1);
+	p->max_batches = (size_t)o->threads + 1;
 	return p;
 }
 
@@ -197,18 +209,56 @@ static void batch_release(struct batch *b)
 	arena_release(&b->arena);
 }
 
-static void lane_free(struct pipeline *p, struct lane *l)
+static void looker_release(struct looker *k)
 {
-	if (l->batch)
-		workers_wait(p->workers, &l->batch->job);
-	for (int i = 0; i < 2; i++) {
-		struct batch *b = i ? l->batch : l->spare;
-		if (b)
-			batch_release(b);
-		free(b);
+	decoder_free(k->decoder);
+	matcher_free(k->matcher);
+	k->decoder = NULL;
+	k->matcher = NULL;
+}
+
+static void free_lookers(struct lane *l)
+{
+	while (l->free_lookers) {
+		struct looker *k = l->free_lookers;
+
+		l->free_lookers = k->next;
+		looker_release(k);
+		free(k);
 	}
-	decoder_free(l->decoder);
-	matcher_free(l->matcher);
+}
+
+/* The batch that was begun first, when its worker is done with it. */
+static struct batch *batch_fetch(struct pipeline *p)
+{
+	struct batch *b = p->first_batch;
+
+	workers_wait(p->workers, &b->job);
+	p->first_batch = b->next;
+	if (!b->next)
+		p->last_batch = &p->first_batch;
+	p->n_batches--;
+	b->lane->n_batches--;
+	return b;
+}
+
+/* Its looker and itself may be used again. */
+static void batch_done(struct pipeline *p, struct batch *b)
+{
+	struct lane *l = b->lane;
+
+	decoder_take_stats(l->looker.decoder, b->looker->decoder);
+	matcher_take_stats(l->looker.matcher, b->looker->matcher);
+	b->looker->next = l->free_lookers;
+	l->free_lookers = b->looker;
+	b->next = p->free_batches;
+	p->free_batches = b;
+}
+
+static void lane_free(struct lane *l)
+{
+	free_lookers(l);
+	looker_release(&l->looker);
 	buffer_release(&l->block);
 	free(l);
 }
@@ -217,9 +267,18 @@ void pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return;
+	while (p->first_batch)
+		batch_done(p, batch_fetch(p));
+	while (p->free_batches) {
+		struct batch *b = p->free_batches;
+
+		p->free_batches = b->next;
+		batch_release(b);
+		free(b);
+	}
 	unbuild(p);
 	for (size_t i = 0; i < p->n_lanes; i++)
-		lane_free(p, p->lanes[i]);
+		lane_free(p->lanes[i]);
 	workers_free(p->workers);
 	free(p->lanes);
 	batch_release(&p->batch);
@@ -341,8 +400,8 @@ void lane_set_at_end(struct lane *l, bool at_end)
 void lane_set_arrival(struct lane *l, int64_t arrival_ns)
 {
 	l->arrival_ns = arrival_ns;
-	if (l->decoder)
-		decoder_set_arrival(l->decoder, arrival_ns);
+	if (l->looker.decoder)
+		decoder_set_arrival(l->looker.decoder, arrival_ns);
 }
 
 int64_t lane_newest(const struct lane *l)
@@ -350,21 +409,24 @@ int64_t lane_newest(const struct lane *l)
 	return l->newest_ns;
 }
 
+static void lane_settle(struct pipeline *p, struct lane *l);
+
 void lane_drop(struct pipeline *p, struct lane *l)
 {
 	size_t i = 0;
 
+	lane_settle(p, l);
 	while (p->lanes[i] != l)
 		i++;
 	memmove(&p->lanes[i], &p->lanes[i + 1], (p->n_lanes - i - 1) * sizeof *p->lanes);
 	p->n_lanes--;
-	lane_free(p, l);
+	lane_free(l);
 }
 
 static void tell_fallbacks(struct lane *l)
 {
-	decoder_begin_file(l->decoder, l->mtime_ns);
-	decoder_set_arrival(l->decoder, l->arrival_ns);
+	decoder_begin_file(l->looker.decoder, l->mtime_ns);
+	decoder_set_arrival(l->looker.decoder, l->arrival_ns);
 }
 
 static void lane_decode(struct pipeline *p, struct lane *l, const struct source *s)
@@ -375,10 +437,10 @@ static void lane_decode(struct pipeline *p, struct lane *l, const struct source 
 	l->has_source = true;
 	if (z)
 		l->source.zone = z;
-	l->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
-	l->matcher = matcher_new(p->o.rules, &l->source, p->diags);
+	l->looker.decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
+	l->looker.matcher = matcher_new(p->o.rules, &l->source, p->diags);
 	l->judged = p->o.trace && p->o.trace->judge && trace_wants_source(p->o.trace, p->o.rules, &l->source);
-	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder);
+	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->looker.decoder);
 	tell_fallbacks(l);
 }
 
@@ -395,13 +457,11 @@ void lane_set_observed(struct pipeline *p, struct lane *l)
 }
 
 static void lane_process(struct pipeline *p, struct lane *l, bool final);
-static void lane_settle(struct pipeline *p, struct lane *l);
 
 void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation, int64_t mtime_ns, int64_t arrival_ns)
 {
 	struct place place = { lasting(p, file), generation, 1, 0 };
 
-	lane_settle(p, l);
 	l->files++;
 	l->mtime_ns = mtime_ns;
 	l->arrival_ns = arrival_ns;
@@ -419,22 +479,20 @@ void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint3
 		for (size_t i = 0; i < l->block.len; i++)
 			l->next_lines += l->block.data[i] == '\n';
 	}
-	if (l->decoder)
+	if (l->looker.decoder)
 		tell_fallbacks(l);
 }
 
 void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation)
 {
-	lane_settle(p, l);
 	struct place *place = l->next_start != SIZE_MAX ? &l->next_place : &l->place;
 
 	place->file = lasting(p, file);
 	place->generation = generation;
 }
 
-struct lane_place lane_place(struct pipeline *p, struct lane *l)
+struct lane_place lane_place(const struct lane *l)
 {
-	lane_settle(p, l);
 	bool in_next = l->next_start != SIZE_MAX;
 	const struct place *place = in_next ? &l->next_place : &l->place;
 	size_t from = in_next ? l->next_start : 0;
@@ -496,7 +554,7 @@ static bool record_parse(const struct pipeline *p, struct lane *l, const struct 
 			 uint32_t *matched, size_t *ret_n)
 {
 	const struct record *r = &b->records.items[index];
-	enum parse_result result = decoder_parse(l->decoder, b->block, r, e);
+	enum parse_result result = decoder_parse(b->looker->decoder, b->block, r, e);
 	if (e->time_ns == TIME_NONE)
 		e->time_ns = fallback_ns;
 	e->origin = origin_of(b, l, r);
@@ -510,8 +568,8 @@ static bool record_parse(const struct pipeline *p, struct lane *l, const struct 
 	if (e->kind != EVENT_LOG)
 		return true;
 	if (l->judged)
-		p->o.trace->judge(p->o.trace->context, l->matcher, e);
-	*ret_n = matcher_match(l->matcher, index, e, matched);
+		p->o.trace->judge(p->o.trace->context, b->looker->matcher, e);
+	*ret_n = matcher_match(b->looker->matcher, index, e, matched);
 	return *ret_n || l->observed;
 }
 
@@ -609,23 +667,37 @@ static int64_t watermark_after(const struct pipeline *p, const struct lane *l, i
 	return reading == TIME_NONE ? TIME_NONE : reading - p->o.lateness_ns;
 }
 
-/* Frames and scans its block, which is of the lane's present place. In the thread that has it. */
-static void batch_scan(const struct pipeline *p, struct lane *l, struct batch *b, bool final)
+/* Frames what is in the lane's block, which stays where it is. */
+static void batch_frame(const struct pipeline *p, struct lane *l, struct batch *b, bool final)
 {
-	uint64_t lines_before = decoder_stats(l->decoder)->lines;
-	size_t words;
+	uint64_t lines_before = decoder_stats(l->looker.decoder)->lines;
 
-	b->used = decoder_frame(l->decoder, b->block, final, &b->records);
-	b->lines = decoder_stats(l->decoder)->lines - lines_before;
+	buffer_reserve(&l->block, PADDING);
+	memset(l->block.data + l->block.len, 0, PADDING);
+	b->block = buffer_span(&l->block);
+	b->place = l->place;
+	b->next_place = l->next_place;
+	b->next_start = l->next_start;
+	b->next_lines = l->next_lines;
+	b->n_events = b->n_matched = b->n_parsed = 0;
+	b->used = decoder_frame(l->looker.decoder, b->block, final, &b->records);
+	b->lines = decoder_stats(l->looker.decoder)->lines - lines_before;
 	b->in_order = in_order(p, &b->records);
-	words = (b->records.n + 63) / 64;
+	b->block.len = b->used;
+}
+
+/* Finds the candidates. In the thread that has it. */
+static void batch_scan(const struct lane *l, struct batch *b)
+{
+	size_t words = (b->records.n + 63) / 64;
+
 	if (words > b->cap_candidates) {
 		b->cap_candidates = words * 2;
 		b->candidates = xrealloc(b->candidates, b->cap_candidates * sizeof *b->candidates);
 	}
 	if (!b->records.n)
 		return;
-	matcher_scan(l->matcher, b->block, &b->records, b->candidates);
+	matcher_scan(b->looker->matcher, b->block, &b->records, b->candidates);
 	if (!l->parse_all)
 		return;
 	memset(b->candidates, 0xff, words * sizeof *b->candidates);
@@ -644,16 +716,6 @@ static size_t next_candidate(const struct batch *b, size_t i)
 	return bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : SIZE_MAX;
 }
 
-static void batch_begin(struct batch *b, const struct lane *l, struct span block)
-{
-	b->block = block;
-	b->place = l->place;
-	b->next_place = l->next_place;
-	b->next_start = l->next_start;
-	b->next_lines = l->next_lines;
-	b->n_events = b->n_matched = b->n_parsed = 0;
-}
-
 /* Hands on what a block has given, in the order of its records. */
 static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 {
@@ -668,7 +730,7 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	}
 	/* From one candidate to the next; the newest stamp in front of each is its own. The first of a lane is that of its first record, though. */
 	record_seen(p, l, &records[0]);
-	if (p->direct && !p->o.trace && !decoder_wants_all(l->decoder))
+	if (p->direct && !p->o.trace && !decoder_wants_all(l->looker.decoder))
 		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
 	for (size_t i = 0; i < b->n_events; i++) {
 		const struct batch_event *e = &b->events[i];
@@ -691,10 +753,9 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 	lane_settle(p, l);
 	if (!l->has_source || (l->block.len == 0 && !final))
 		return;
-	buffer_reserve(&l->block, PADDING);
-	memset(l->block.data + l->block.len, 0, PADDING);
-	batch_begin(b, l, buffer_span(&l->block));
-	batch_scan(p, l, b, final);
+	batch_frame(p, l, b, final);
+	b->looker = &l->looker;
+	batch_scan(l, b);
 	batch_take(p, l, b);
 	lane_move_on(l, b->used, b->lines);
 	buffer_consume(&l->block, b->used);
@@ -703,12 +764,13 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 /* ---- by a worker ---- */
 
 /*
- * In a replay the looking is done by a worker, while what the block before gave is handed on:
+ * In a replay the looking is done by workers, while the caller's thread reads and frames further blocks, and hands on what earlier ones gave, in the
+ * order in which they were read. When it has to wait for a worker it looks at a block itself.
  *
- *	main     read 3 │ hand on 2 │ read 4 │ hand on 3 │
- *	worker     look at 2 │     look at 3     │     look at 4
+ *	main     read, frame 4 │ hand on 1 │ read, frame 5 │ hand on 2 │ …
+ *	workers    look at 2   │     look at 3     │     look at 4     │ …
  *
- * So the lane's newest stamp is one block behind what was fed. Whoever asks for more than that (the end of a file, of the lane, of the run)
+ * So the lane's newest stamp is some blocks behind what was fed. Whoever asks for more than that (the end of the lane, of the run)
  * settles the lane first. What comes out is the same: it depends on the bytes alone.
  */
 static void batch_look(void *context)
@@ -716,7 +778,7 @@ static void batch_look(void *context)
 	struct batch *b = context;
 	const struct pipeline *p = b->pipeline;
 
-	batch_scan(p, b->lane, b, false);
+	batch_scan(b->lane, b);
 	arena_reset(&b->arena);
 	if (!b->in_order)
 		return;
@@ -749,82 +811,80 @@ static void batch_look(void *context)
 
 static bool may_defer(const struct pipeline *p, const struct lane *l)
 {
-	return p->workers && p->direct && l->has_source && !l->ended && !p->o.look && !p->o.trace && !decoder_wants_all(l->decoder);
+	return p->workers && p->direct && l->has_source && !l->ended && !p->o.look && !p->o.trace && !decoder_wants_all(l->looker.decoder);
 }
 
-/* Waits for the lane's batch, and puts the rest of its block in front of what follows. The batch is still to be handed on. */
-static struct batch *batch_fetch(struct pipeline *p, struct lane *l)
+/* Hands on what the batch that was begun first has given. */
+static void batch_settle(struct pipeline *p)
 {
-	struct batch *b = l->batch;
-	size_t rest;
+	struct batch *b = batch_fetch(p);
 
-	workers_wait(p->workers, &b->job);
-	l->batch = NULL;
-	rest = b->block.len - b->used;
-	buffer_reserve(&l->block, rest + PADDING);
-	memmove(l->block.data + rest, l->block.data, l->block.len);
-	memcpy(l->block.data, b->block.ptr + b->used, rest);
-	l->block.len += rest;
-	lane_move_on(l, b->used, b->lines);
-	return b;
-}
-
-static void batch_done(struct pipeline *p, struct lane *l, struct batch *b)
-{
-	batch_take(p, l, b);
-	if (l->spare) {
-		batch_release(b);
-		free(b);
-	} else {
-		l->spare = b;
-	}
+	batch_take(p, b->lane, b);
+	batch_done(p, b);
 }
 
 static void lane_settle(struct pipeline *p, struct lane *l)
 {
-	if (l->batch)
-		batch_done(p, l, batch_fetch(p, l));
+	while (l->n_batches)
+		batch_settle(p);
 }
 
 static void settle_all(struct pipeline *p)
 {
-	for (size_t i = 0; i < p->n_lanes; i++)
-		lane_settle(p, p->lanes[i]);
+	while (p->first_batch)
+		batch_settle(p);
 }
 
-/* Gives what the lane's block holds to a worker, and hands on the batch before. */
+static struct looker *lane_looker(struct pipeline *p, struct lane *l)
+{
+	struct looker *k = l->free_lookers;
+
+	if (k) {
+		l->free_lookers = k->next;
+		return k;
+	}
+	k = xcalloc(1, sizeof *k);
+	k->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
+	k->matcher = matcher_new(p->o.rules, &l->source, p->diags);
+	return k;
+}
+
+/* Frames what the lane's block holds, and gives what is complete to a worker. */
 static void lane_defer(struct pipeline *p, struct lane *l)
 {
-	struct batch *before = l->batch ? batch_fetch(p, l) : NULL, *b = l->spare;
+	struct batch *b = p->free_batches;
 	struct buffer own;
 
-	l->spare = NULL;
-	/* What was not parsed needs the lane's decoder and matcher: the next block has to wait for it. */
-	if (before && (!before->in_order || next_candidate(before, before->n_parsed) != SIZE_MAX)) {
-		batch_done(p, l, before);
-		before = NULL;
-		if (!b) {
-			b = l->spare;
-			l->spare = NULL;
-		}
-	}
-	if (!b)
+	if (b)
+		p->free_batches = b->next;
+	else
 		b = xcalloc(1, sizeof *b);
+	batch_frame(p, l, b, false);
+	lane_move_on(l, b->used, b->lines);
+	if (!b->records.n) {
+		buffer_consume(&l->block, b->used);
+		b->next = p->free_batches;
+		p->free_batches = b;
+		return;
+	}
 	own = b->own;
 	b->own = l->block;
 	l->block = own;
 	buffer_clear(&l->block);
-	buffer_reserve(&b->own, PADDING);
-	memset(b->own.data + b->own.len, 0, PADDING);
-	batch_begin(b, l, buffer_span(&b->own));
+	buffer_append(&l->block, b->own.data + b->used, b->own.len - b->used);
+	b->looker = lane_looker(p, l);
 	b->pipeline = p;
 	b->lane = l;
 	b->n_fields = p->event.n_fields;
+	b->next = NULL;
+	*p->last_batch = b;
+	p->last_batch = &b->next;
+	p->n_batches++;
+	l->n_batches++;
 	b->job = (struct job){ .run = batch_look, .context = b };
-	l->batch = b;
 	workers_start(p->workers, &b->job);
-	if (before)
-		batch_done(p, l, before);
+	while (p->n_batches > p->max_batches)
+		batch_settle(p);
 }
 
 /* ---- feeding ---- */
@@ -859,6 +919,7 @@ void lane_end(struct pipeline *p, struct lane *l)
 	if (!l->ended)
 		lane_process(p, l, true);
 	l->ended = true;
+	free_lookers(l);
 }
 
 /* ---- time ---- */
@@ -884,7 +945,7 @@ static void rest_look(struct pipeline *p, struct lane *l)
 	if (!l->has_source || l->ended || l->block.len == 0)
 		return;
 	lane_process(p, l, false);
-	l->rest = decoder_rest(l->decoder, buffer_span(&l->block), &l->rest_ns, &l->open_ns);
+	l->rest = decoder_rest(l->looker.decoder, buffer_span(&l->block), &l->rest_ns, &l->open_ns);
 }
 
 /*
@@ -966,8 +1027,11 @@ static void let_go(struct pipeline *p, int64_t before_ns)
 
 void pipeline_set_direct(struct pipeline *p, bool direct)
 {
-	if (!direct)
+	if (!direct) {
 		settle_all(p);
+		for (size_t i = 0; i < p->n_lanes; i++)
+			free_lookers(p->lanes[i]);
+	}
 	p->direct = direct;
 }
 
@@ -1082,7 +1146,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	}
 	if (l->has_source) {
 		codec_put_u64(out, l->source.format);
-		decoder_save(l->decoder, &state);
+		decoder_save(l->looker.decoder, &state);
 	}
 	codec_put_span(out, buffer_span(&state));
 	buffer_release(&state);
@@ -1193,7 +1257,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	}
 	lane_decode(p, l, s);
 	struct codec_reader reader = { state.ptr, state.ptr + state.len, false };
-	if (!decoder_load(l->decoder, &reader) || reader.bad || reader.ptr != reader.end)
+	if (!decoder_load(l->looker.decoder, &reader) || reader.bad || reader.ptr != reader.end)
 		in->bad = true;
 	return l;
 }
@@ -1303,10 +1367,8 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 	build(p, rules);
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
-		l->old_decoder = l->decoder;
-		l->old_matcher = l->matcher;
-		l->decoder = NULL;
-		l->matcher = NULL;
+		l->old = l->looker;
+		l->looker = (struct looker){ NULL, NULL, NULL };
 		l->has_source = false;
 		buffer_clear(&l->block);
 		l->next_start = SIZE_MAX;
@@ -1318,15 +1380,12 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
 		if (l->has_source) {
-			decoder_add_stats(l->decoder, l->old_decoder);
-			matcher_add_stats(l->matcher, l->old_matcher);
+			decoder_take_stats(l->looker.decoder, l->old.decoder);
+			matcher_take_stats(l->looker.matcher, l->old.matcher);
 			if (l->claimed)
 				lane_present(p, l);
 		}
-		decoder_free(l->old_decoder);
-		matcher_free(l->old_matcher);
-		l->old_decoder = NULL;
-		l->old_matcher = NULL;
+		looker_release(&l->old);
 	}
 	engine_add_stats(p->engine, &counted);
 	p->order.peak = peak;
@@ -1358,7 +1417,7 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 		const struct lane *l = p->lanes[i];
 		if (!l->has_source || index-- > 0)
 			continue;
-		*ret = (struct lane_stats){ l->name, l->source.name, l->source.format, decoder_stamped(l->decoder), decoder_stats(l->decoder), matcher_stats(l->matcher), l->files, l->late, l->future,
+		*ret = (struct lane_stats){ l->name, l->source.name, l->source.format, decoder_stamped(l->looker.decoder), decoder_stats(l->looker.decoder), matcher_stats(l->looker.matcher), l->files, l->late, l->future,
 					    l->first_ns, l->newest_ns };
 		return true;
 	}

@@ -98,7 +98,7 @@ void lane_continue_file(struct pipeline *p, struct lane *l, const char *file, ui
 struct lane_place {
 	uint64_t line, offset; /* line: from 1 */
 };
-struct lane_place lane_place(struct pipeline *p, struct lane *l);
+struct lane_place lane_place(const struct lane *l);
 void lane_set_place(struct lane *l, struct lane_place place);
 /* When the bytes that are fed next came; TIME_NONE in a replay. */
 void lane_set_arrival(struct lane *l, int64_t arrival_ns);

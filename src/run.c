@@ -369,7 +369,7 @@ static size_t log_step(struct run *r, struct feed *f)
 		break;
 	case TAIL_BEGIN:
 		if (b)
-			f->old_place = lane_place(r->pipeline, b->lane);
+			f->old_place = lane_place(b->lane);
 		else
 			b = branch_new(r, f, f->stream->log_path);
 		lane_begin_file(r->pipeline, b->lane, file.shown, file.generation, file.mtime_ns, arrival);
@@ -382,12 +382,12 @@ static size_t log_step(struct run *r, struct feed *f)
 		lane_continue_file(r->pipeline, b->lane, file.shown, file.generation);
 		break;
 	case TAIL_ASIDE:
-		f->place = lane_place(r->pipeline, b->lane);
+		f->place = lane_place(b->lane);
 		lane_begin_file(r->pipeline, b->lane, file.shown, file.generation, file.mtime_ns, arrival);
 		lane_set_place(b->lane, f->old_place);
 		break;
 	case TAIL_BACK:
-		f->old_place = lane_place(r->pipeline, b->lane);
+		f->old_place = lane_place(b->lane);
 		lane_begin_file(r->pipeline, b->lane, file.shown, file.generation, file.mtime_ns, arrival);
 		lane_set_place(b->lane, f->place);
 		break;

@@ -17,28 +17,31 @@ struct workers {
 	pthread_t threads[];
 };
 
+/* Does the job that was given first. The mutex is held, but not meanwhile. */
+static void do_first(struct workers *w)
+{
+	struct job *j = w->first;
+
+	w->first = j->next;
+	if (!w->first)
+		w->last = &w->first;
+	pthread_mutex_unlock(&w->mutex);
+	j->run(j->context);
+	pthread_mutex_lock(&w->mutex);
+	j->done = true;
+	pthread_cond_broadcast(&w->finished);
+}
+
 static void *work(void *context)
 {
 	struct workers *w = context;
 
 	pthread_mutex_lock(&w->mutex);
-	for (;;) {
-		struct job *j = w->first;
-
-		if (!j && w->stop)
-			break;
-		if (!j) {
+	while (w->first || !w->stop) {
+		if (w->first)
+			do_first(w);
+		else
 			pthread_cond_wait(&w->given, &w->mutex);
-			continue;
-		}
-		w->first = j->next;
-		if (!w->first)
-			w->last = &w->first;
-		pthread_mutex_unlock(&w->mutex);
-		j->run(j->context);
-		pthread_mutex_lock(&w->mutex);
-		j->done = true;
-		pthread_cond_broadcast(&w->finished);
 	}
 	pthread_mutex_unlock(&w->mutex);
 	return NULL;
@@ -94,7 +97,11 @@ void workers_start(struct workers *w, struct job *j)
 void workers_wait(struct workers *w, struct job *j)
 {
 	pthread_mutex_lock(&w->mutex);
-	while (!j->done)
-		pthread_cond_wait(&w->finished, &w->mutex);
+	while (!j->done) {
+		if (w->first)
+			do_first(w);
+		else
+			pthread_cond_wait(&w->finished, &w->mutex);
+	}
 	pthread_mutex_unlock(&w->mutex);
 }

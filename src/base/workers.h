@@ -21,6 +21,7 @@ struct workers *workers_new(unsigned n);
 /* All jobs must have been waited for. */
 void workers_free(struct workers *w);
 void workers_start(struct workers *w, struct job *j);
+/* Does jobs, too, while it waits: never called by a job. */
 void workers_wait(struct workers *w, struct job *j);
 
 #endif

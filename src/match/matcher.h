@@ -42,8 +42,8 @@ struct matcher_stats {
 	uint64_t scanned_records, candidates, matched, regex_limit_hits;
 };
 const struct matcher_stats *matcher_stats(const struct matcher *m);
-/* Counts on from another one's. */
-void matcher_add_stats(struct matcher *m, const struct matcher *from);
+/* Adds what another one counted, which begins anew. */
+void matcher_take_stats(struct matcher *m, struct matcher *from);
 
 /* Does one atom, or a sub-expression, hold? For explain: the same code paths as matcher_match. */
 bool matcher_expr_holds(struct matcher *m, const struct expr *x, struct event *e);

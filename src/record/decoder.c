@@ -143,18 +143,6 @@ int64_t decoder_newest(const struct decoder *d)
 	return d->newest_ns;
 }
 
-void decoder_add_stats(struct decoder *d, const struct decoder *from)
-{
-	d->stats.bytes += from->stats.bytes;
-	d->stats.lines += from->stats.lines;
-	d->stats.records += from->stats.records;
-	d->stats.cut += from->stats.cut;
-	d->stats.parsed += from->stats.parsed;
-	d->stats.unparsed += from->stats.unparsed;
-	d->stats.nul_bytes += from->stats.nul_bytes;
-	buffer_append_span(&d->stats.unparsed_sample, buffer_span(&from->stats.unparsed_sample));
-}
-
 bool decoder_stamped(const struct decoder *d)
 {
 	return d->context.previous_is_stamp;
@@ -694,6 +682,28 @@ static void sample_unparsed(struct buffer *sample, struct span raw)
 		return;
 	buffer_append(sample, raw.ptr, n);
 	buffer_append_char(sample, '\n');
+}
+
+void decoder_take_stats(struct decoder *d, struct decoder *from)
+{
+	struct span sample = buffer_span(&from->stats.unparsed_sample);
+	struct buffer empty = from->stats.unparsed_sample;
+
+	d->stats.bytes += from->stats.bytes;
+	d->stats.lines += from->stats.lines;
+	d->stats.records += from->stats.records;
+	d->stats.cut += from->stats.cut;
+	d->stats.parsed += from->stats.parsed;
+	d->stats.unparsed += from->stats.unparsed;
+	d->stats.nul_bytes += from->stats.nul_bytes;
+	while (sample.len) {
+		size_t n = (size_t)((const char *)memchr(sample.ptr, '\n', sample.len) - sample.ptr);
+
+		sample_unparsed(&d->stats.unparsed_sample, span_of(sample.ptr, n));
+		sample = span_from(sample, n + 1);
+	}
+	buffer_clear(&empty);
+	from->stats = (struct decoder_stats){ .unparsed_sample = empty };
 }
 
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e)

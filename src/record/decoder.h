@@ -102,8 +102,8 @@ int64_t decoder_newest(const struct decoder *d);
 /* A line so far, of this log or before its state was saved, had a stamp. */
 bool decoder_stamped(const struct decoder *d);
 const struct decoder_stats *decoder_stats(const struct decoder *d);
-/* Counts on from another one's. */
-void decoder_add_stats(struct decoder *d, const struct decoder *from);
+/* Adds what another one counted, which begins anew. */
+void decoder_take_stats(struct decoder *d, struct decoder *from);
 
 /* What must be known to go on behind the bytes that the last decoder_frame() used up. Statistics are not saved. */
 void decoder_save(const struct decoder *d, struct buffer *out);
