@@ -89,9 +89,8 @@ int main(int argc, char **argv)
 	struct checkpoint *c = checkpoint_open("micro.checkpoint", &diags);
 	must(c != NULL, &diags);
 	struct buffer *b = checkpoint_begin(c);
-	checkpoint_section_begin(c, CHECKPOINT_PIPELINE);
 	pipeline_save(p, b);
-	checkpoint_section_end(c);
+	checkpoint_section_end(c, CHECKPOINT_PIPELINE);
 	double serialised = now();
 	must(checkpoint_commit(c, o.now_ns, &diags), &diags);
 	say("save", now() - t);

@@ -12,10 +12,12 @@
  *	     8  4     format, 1
  *	    12  4     0
  *	    16  8     when it was written: ns since 1970-01-01 UTC, signed
- *	    24  8     length of what follows the header
- *	    32  8     XXH3-64 of what follows the header, seeded with the XXH3-64 of bytes 0 to 31
- *	    40        sections in rising order of their numbers, each once:
- *	              4 bytes number (1 inputs, 2 pipeline, 3 outputs), 4 bytes 0, 8 bytes length, its bytes
+ *	    24  3 × 8 lengths of the sections: inputs, pipeline, outputs
+ *	    48  8     XXH3-64 of bytes 0 to 47, seeded with the XXH3-64 of what follows the header
+ *	    56        the sections
+ *
+ * While it is being made it is in memory up to a limit; beyond that it goes to PATH.tmp in pieces, and the header, whose numbers are known last,
+ * is written there at the end.
  *
  * doc/checkpoint.md says what is in the sections. A format is raised when a reader of the old one would not understand the new one.
  */
@@ -28,6 +30,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -35,8 +38,9 @@
 #include <unistd.h>
 
 #define MAGIC "tocsinCK"
-#define HEADER_BYTES 40
-#define SECTION_BYTES 16
+#define HEADER_BYTES 56
+#define SECTIONS_AT 24
+#define CHECKSUM_AT (HEADER_BYTES - 8)
 
 struct checkpoint {
 	char *path, *temporary;
@@ -44,21 +48,22 @@ struct checkpoint {
 	struct span file;      /* mapped; empty: there was none */
 	struct checkpoint_content content;
 	uint64_t size;
-	uint64_t payload_hash; /* of what is on disk, its header aside */
+	uint64_t content_hash; /* of what is on disk, its header aside */
 	bool has_hash;
-	struct buffer next;    /* the one that is being written */
-	size_t section_at;
+
+	/* the one that is being written */
+	struct buffer next;    /* what is not in the temporary file yet */
+	struct buffer_sink sink;
+	struct hash_stream *hash;
+	uint64_t n_drained;    /* bytes that are */
+	int fd;                /* -1: it is not begun */
+	int error;             /* errno of what went wrong; the rest is not written */
+	uint64_t lengths[CHECKPOINT_SECTIONS];
 };
 
-static void put_fixed(struct buffer *b, uint64_t v, int bytes)
+static void set_fixed(char *to, uint64_t v, int bytes)
 {
 	for (int i = 0; i < bytes; i++)
-		buffer_append_char(b, (char)(unsigned char)(v >> (8 * i)));
-}
-
-static void set_fixed(char *to, uint64_t v)
-{
-	for (int i = 0; i < 8; i++)
 		to[i] = (char)(unsigned char)(v >> (8 * i));
 }
 
@@ -76,7 +81,6 @@ static uint64_t get_fixed(const char *from, int bytes)
 const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 {
 	static const char *const cut = "it is damaged: it ends too early";
-	uint64_t last = 0;
 
 	*ret = (struct checkpoint_content){ 0 };
 	if (file.len == 0)
@@ -87,22 +91,21 @@ const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 		return cut;
 	if (get_fixed(file.ptr + 8, 4) > CHECKPOINT_FORMAT)
 		return "it was written by a newer tocsin";
-	struct span payload = span_from(file, HEADER_BYTES);
-	if (get_fixed(file.ptr + 24, 8) > payload.len)
+	struct span content = span_from(file, HEADER_BYTES), rest = content;
+	bool ends_early = false;
+	for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
+		uint64_t len = get_fixed(file.ptr + SECTIONS_AT + 8 * i, 8);
+		ends_early |= len > rest.len;
+		ret->sections[i] = span_of(rest.ptr, len < rest.len ? (size_t)len : rest.len);
+		rest = span_from(rest, ret->sections[i].len);
+	}
+	if (ends_early)
 		return cut;
-	if (get_fixed(file.ptr + 24, 8) < payload.len || get_fixed(file.ptr + 8, 4) != CHECKPOINT_FORMAT ||
-	    get_fixed(file.ptr + 32, 8) != hash_bytes(payload.ptr, payload.len, hash_bytes(file.ptr, 32, 0)))
+	ret->hash = hash_bytes(content.ptr, content.len, 0);
+	if (rest.len || get_fixed(file.ptr + 8, 4) != CHECKPOINT_FORMAT ||
+	    get_fixed(file.ptr + CHECKSUM_AT, 8) != hash_bytes(file.ptr, CHECKSUM_AT, ret->hash))
 		return "it is damaged: its checksum is wrong";
 	ret->written_ns = (int64_t)get_fixed(file.ptr + 16, 8);
-	while (payload.len) {
-		uint64_t number = payload.len < SECTION_BYTES ? 0 : get_fixed(payload.ptr, 4);
-		uint64_t len = payload.len < SECTION_BYTES ? 0 : get_fixed(payload.ptr + 8, 8);
-		if (number <= last || number > CHECKPOINT_SECTIONS || len > payload.len - SECTION_BYTES)
-			return "it is damaged: its sections make no sense";
-		ret->sections[number - 1] = span_of(payload.ptr + SECTION_BYTES, (size_t)len);
-		payload = span_from(payload, SECTION_BYTES + (size_t)len);
-		last = number;
-	}
 	return NULL;
 }
 
@@ -142,8 +145,120 @@ static bool read_file(struct checkpoint *c, bool must_be, struct diag_list *diag
 		say_refused(c->path, why, diags);
 	if (!c->file.len || why)
 		return false;
-	c->payload_hash = hash_bytes(c->file.ptr + HEADER_BYTES, c->file.len - HEADER_BYTES, 0);
+	c->content_hash = c->content.hash;
 	c->has_hash = true;
+	return true;
+}
+
+/* ---- writing ---- */
+
+static void header_make(const struct checkpoint *c, int64_t now_ns, uint64_t hash, char ret[HEADER_BYTES])
+{
+	memcpy(ret, MAGIC, sizeof MAGIC - 1);
+	set_fixed(ret + 8, CHECKPOINT_FORMAT, 4);
+	set_fixed(ret + 12, 0, 4);
+	set_fixed(ret + 16, (uint64_t)now_ns, 8);
+	for (int i = 0; i < CHECKPOINT_SECTIONS; i++)
+		set_fixed(ret + SECTIONS_AT + 8 * i, c->lengths[i], 8);
+	set_fixed(ret + CHECKSUM_AT, hash_bytes(ret, CHECKSUM_AT, hash), 8);
+}
+
+/* The temporary file goes, if there is one. */
+static void abandon(struct checkpoint *c)
+{
+	if (c->fd < 0)
+		return;
+	close(c->fd);
+	c->fd = -1;
+	unlink(c->temporary);
+}
+
+static bool begin_file(struct checkpoint *c)
+{
+	c->fd = open(c->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return c->fd >= 0;
+}
+
+/* What is in memory goes to the temporary file, behind room for the header. */
+static void take(struct buffer_sink *sink, struct buffer *b)
+{
+	static const char room[HEADER_BYTES];
+	struct checkpoint *c = (struct checkpoint *)(void *)((char *)sink - offsetof(struct checkpoint, sink));
+
+	hash_stream_add(c->hash, buffer_span(b));
+	if (!c->error && !((c->fd >= 0 || (begin_file(c) && disk_write(c->fd, span_of(room, sizeof room)))) && disk_write(c->fd, buffer_span(b))))
+		c->error = errno;
+	c->n_drained += b->len;
+	buffer_clear(b);
+}
+
+struct buffer *checkpoint_begin(struct checkpoint *c)
+{
+	abandon(c);
+	buffer_clear(&c->next);
+	c->next.sink = &c->sink;
+	hash_stream_reset(c->hash);
+	c->n_drained = 0;
+	c->error = 0;
+	memset(c->lengths, 0, sizeof c->lengths);
+	return &c->next;
+}
+
+void checkpoint_section_end(struct checkpoint *c, enum checkpoint_section s)
+{
+	uint64_t before = 0;
+
+	for (int i = 0; i < CHECKPOINT_SECTIONS; i++)
+		before += c->lengths[i];
+	c->lengths[s - 1] = c->n_drained + c->next.len - before;
+}
+
+/* The rest and the header, then all to the disk under its name. 0, or an errno. */
+static int finish_file(struct checkpoint *c, struct span header)
+{
+	bool ok = !c->error;
+
+	errno = c->error;
+	if (ok && c->fd < 0)
+		ok = begin_file(c) && disk_write(c->fd, header) && disk_write(c->fd, buffer_span(&c->next));
+	else if (ok)
+		ok = disk_write(c->fd, buffer_span(&c->next)) && lseek(c->fd, 0, SEEK_SET) == 0 && disk_write(c->fd, header);
+	ok = ok && fsync(c->fd) == 0;
+	int error = ok ? 0 : errno;
+
+	if (c->fd >= 0 && close(c->fd) != 0 && ok)
+		error = errno;
+	if (!error && rename(c->temporary, c->path) != 0)
+		error = errno;
+	if (error && c->fd >= 0)
+		unlink(c->temporary);
+	c->fd = -1;
+	if (!error && !disk_sync_directory(c->path))
+		error = errno;
+	return error;
+}
+
+bool checkpoint_commit(struct checkpoint *c, int64_t now_ns, struct diag_list *diags)
+{
+	char header[HEADER_BYTES];
+	uint64_t size = HEADER_BYTES + c->n_drained + c->next.len;
+
+	hash_stream_add(c->hash, buffer_span(&c->next));
+	uint64_t hash = hash_stream_value(c->hash);
+	if (c->has_hash && hash == c->content_hash && c->size == size) {
+		abandon(c);
+		return true;
+	}
+	header_make(c, now_ns, hash, header);
+	int error = finish_file(c, span_of(header, sizeof header));
+	if (error) {
+		diag_add(diags, DIAG_ERROR, c->path, 0, 0, "cannot write the checkpoint: %s", strerror(error));
+		diag_hint(diags, "nothing is lost: the next run goes on from the checkpoint that is there");
+		return false;
+	}
+	c->content_hash = hash;
+	c->has_hash = true;
+	c->size = size;
 	return true;
 }
 
@@ -189,7 +304,9 @@ static struct checkpoint *checkpoint_new(const char *path)
 	char *real = realpath(path, NULL);
 	struct buffer name = BUFFER_INIT;
 
-	c->lock = -1;
+	c->lock = c->fd = -1;
+	c->sink.take = take;
+	c->hash = hash_stream_new();
 	c->path = real ? real : xstrdup(path);
 	buffer_printf(&name, "%s.tmp", c->path);
 	buffer_string(&name);
@@ -238,8 +355,10 @@ void checkpoint_close(struct checkpoint *c)
 	if (!c)
 		return;
 	checkpoint_forget(c);
+	abandon(c);
 	if (c->lock >= 0)
 		close(c->lock);
+	hash_stream_free(c->hash);
 	buffer_release(&c->next);
 	free(c->path);
 	free(c->temporary);
@@ -271,72 +390,4 @@ struct codec_reader checkpoint_section(const struct checkpoint *c, enum checkpoi
 void checkpoint_say_damaged(const struct checkpoint *c, struct diag_list *diags)
 {
 	say_refused(c->path, "it is damaged: its content makes no sense", diags);
-}
-
-/* ---- writing ---- */
-
-struct buffer *checkpoint_begin(struct checkpoint *c)
-{
-	buffer_clear(&c->next);
-	buffer_append(&c->next, MAGIC, sizeof MAGIC - 1);
-	put_fixed(&c->next, CHECKPOINT_FORMAT, 4);
-	for (int i = 0; i < 7; i++)
-		put_fixed(&c->next, 0, 4);
-	return &c->next;
-}
-
-void checkpoint_section_begin(struct checkpoint *c, enum checkpoint_section s)
-{
-	put_fixed(&c->next, s, 8);
-	put_fixed(&c->next, 0, 8);
-	c->section_at = c->next.len;
-}
-
-void checkpoint_section_end(struct checkpoint *c)
-{
-	set_fixed(c->next.data + c->section_at - 8, c->next.len - c->section_at);
-}
-
-static bool replace(const struct checkpoint *c)
-{
-	int fd = open(c->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && disk_write(fd, buffer_span(&c->next)) && fsync(fd) == 0;
-	int error = errno;
-
-	if (fd >= 0 && close(fd) != 0 && ok) {
-		error = errno;
-		ok = false;
-	}
-	if (ok && rename(c->temporary, c->path) != 0) {
-		error = errno;
-		ok = false;
-	}
-	if (!ok && fd >= 0)
-		unlink(c->temporary);
-	errno = error;
-	return ok;
-}
-
-bool checkpoint_commit(struct checkpoint *c, int64_t now_ns, struct diag_list *diags)
-{
-	char *header = c->next.data;
-	size_t len = c->next.len - HEADER_BYTES;
-	uint64_t hash = hash_bytes(header + HEADER_BYTES, len, 0);
-
-	if (c->has_hash && hash == c->payload_hash && c->size == c->next.len)
-		return true;
-	set_fixed(header + 16, (uint64_t)now_ns);
-	set_fixed(header + 24, len);
-	set_fixed(header + 32, hash_bytes(header + HEADER_BYTES, len, hash_bytes(header, 32, 0)));
-	if (!replace(c) || !disk_sync_directory(c->path)) {
-		diag_add(diags, DIAG_ERROR, c->path, 0, 0, "cannot write the checkpoint: %s", strerror(errno));
-		diag_hint(diags, "nothing is lost: the next run goes on from the checkpoint that is there");
-		return false;
-	}
-	c->payload_hash = hash;
-	c->has_hash = true;
-	c->size = c->next.len;
-	if (c->next.cap > 1 << 20)
-		buffer_release(&c->next);
-	return true;
 }

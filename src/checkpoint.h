@@ -45,16 +45,19 @@ void checkpoint_say_damaged(const struct checkpoint *c, struct diag_list *diags)
 /* What was read is not needed any more: its memory is given back. */
 void checkpoint_forget(struct checkpoint *c);
 
-/* A new state: sections in rising order, each once, its bytes appended to out between the two calls. */
+/*
+ * A new state: sections in rising order, their bytes appended to what checkpoint_begin() returns, each ended by checkpoint_section_end(). Of much
+ * only a part is in memory: buffer_drain(). One that was begun and not committed is forgotten.
+ */
 struct buffer *checkpoint_begin(struct checkpoint *c);
-void checkpoint_section_begin(struct checkpoint *c, enum checkpoint_section s);
-void checkpoint_section_end(struct checkpoint *c);
+void checkpoint_section_end(struct checkpoint *c, enum checkpoint_section s);
 /* Brings it to the disk in place of the old one, unless nothing has changed. False with diagnostics: the old one is still there. */
 bool checkpoint_commit(struct checkpoint *c, int64_t now_ns, struct diag_list *diags);
 
 /* For tests: is this a whole checkpoint? ret: its sections, borrowed. NULL, or what is wrong with it. */
 struct checkpoint_content {
 	int64_t written_ns;
+	uint64_t hash; /* of all sections */
 	struct span sections[CHECKPOINT_SECTIONS];
 };
 const char *checkpoint_parse(struct span file, struct checkpoint_content *ret);

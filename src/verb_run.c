@@ -120,15 +120,12 @@ static bool save(struct run_context *run, struct diag_list *diags)
 		return false;
 	struct buffer *b = checkpoint_begin(c);
 
-	checkpoint_section_begin(c, CHECKPOINT_INPUTS);
 	run_save(run->run, b);
-	checkpoint_section_end(c);
-	checkpoint_section_begin(c, CHECKPOINT_PIPELINE);
+	checkpoint_section_end(c, CHECKPOINT_INPUTS);
 	pipeline_save(run->pipeline, b);
-	checkpoint_section_end(c);
-	checkpoint_section_begin(c, CHECKPOINT_OUTPUTS);
+	checkpoint_section_end(c, CHECKPOINT_PIPELINE);
 	bool ok = outputs_save(run->outputs, run->n_outputs, b, diags);
-	checkpoint_section_end(c);
+	checkpoint_section_end(c, CHECKPOINT_OUTPUTS);
 	ok = ok && checkpoint_commit(c, began_ns, diags);
 	run->saved_ns = wall_clock_ns();
 	run->took_ns = run->saved_ns - began_ns;

@@ -9,12 +9,19 @@
 #include <stdarg.h>
 #include <stdint.h>
 
+/* Takes what a buffer holds while it is being filled, so that it need not hold all of it: empties it. */
+struct buffer;
+struct buffer_sink {
+	void (*take)(struct buffer_sink *sink, struct buffer *b);
+};
+
 struct buffer {
 	char *data;
 	size_t len, cap;
+	struct buffer_sink *sink; /* NULL: none; borrowed */
 };
 
-#define BUFFER_INIT { NULL, 0, 0 }
+#define BUFFER_INIT { NULL, 0, 0, NULL }
 
 void buffer_release(struct buffer *b);
 static inline void buffer_clear(struct buffer *b) { b->len = 0; }
@@ -27,6 +34,13 @@ void buffer_append_char(struct buffer *b, char c);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Removes the first n bytes, moving the rest down. */
 void buffer_consume(struct buffer *b, size_t n);
+/* For who writes much: what is in it may go to its sink now, if there is enough of it. */
+#define BUFFER_DRAIN_BYTES ((size_t)1 << 20)
+static inline void buffer_drain(struct buffer *b)
+{
+	if (b->sink && b->len >= BUFFER_DRAIN_BYTES)
+		b->sink->take(b->sink, b);
+}
 /* NUL-terminates (not counted in len) and returns data; valid until the next append. */
 const char *buffer_string(struct buffer *b);
 static inline struct span buffer_span(const struct buffer *b)

@@ -12,11 +12,14 @@
 
 void codec_put_u64(struct buffer *b, uint64_t v)
 {
+	buffer_reserve(b, 10);
+	char *p = b->data + b->len;
 	while (v >= 0x80) {
-		buffer_append_char(b, (char)(unsigned char)(v | 0x80));
+		*p++ = (char)(unsigned char)(v | 0x80);
 		v >>= 7;
 	}
-	buffer_append_char(b, (char)v);
+	*p++ = (char)v;
+	b->len = (size_t)(p - b->data);
 }
 
 void codec_put_i64(struct buffer *b, int64_t v)
@@ -32,8 +35,9 @@ void codec_put_double(struct buffer *b, double v)
 
 	_Static_assert(sizeof bits == sizeof v, "double must be binary64");
 	memcpy(&bits, &v, sizeof bits);
+	buffer_reserve(b, 8);
 	for (int i = 0; i < 8; i++)
-		buffer_append_char(b, (char)(unsigned char)(bits >> (8 * i)));
+		b->data[b->len++] = (char)(unsigned char)(bits >> (8 * i));
 }
 
 void codec_put_span(struct buffer *b, struct span s)

@@ -19,6 +19,41 @@ uint64_t hash_bytes(const void *p, size_t len, uint64_t seed)
 	return XXH3_64bits_withSeed(len ? p : "", len, seed);
 }
 
+struct hash_stream {
+	XXH3_state_t state;
+};
+
+struct hash_stream *hash_stream_new(void)
+{
+	struct hash_stream *h = aligned_alloc(_Alignof(struct hash_stream), sizeof *h);
+
+	if (!h)
+		xmalloc(SIZE_MAX); /* says out of memory */
+	hash_stream_reset(h);
+	return h;
+}
+
+void hash_stream_free(struct hash_stream *h)
+{
+	free(h);
+}
+
+void hash_stream_reset(struct hash_stream *h)
+{
+	XXH3_64bits_reset(&h->state);
+}
+
+void hash_stream_add(struct hash_stream *h, struct span bytes)
+{
+	if (bytes.len)
+		XXH3_64bits_update(&h->state, bytes.ptr, bytes.len);
+}
+
+uint64_t hash_stream_value(const struct hash_stream *h)
+{
+	return XXH3_64bits_digest(&h->state);
+}
+
 /* The slot that holds key, or the free one where it belongs. */
 static size_t slot_of(const struct map *m, struct span key, uint64_t hash)
 {

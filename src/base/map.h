@@ -36,5 +36,12 @@ void map_release(struct map *m);
 
 /* The hash used throughout: XXH3 of 64 bits. Stable: ids and checkpoints rest on it. */
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed);
+/* The same, with seed 0, of bytes that come in pieces. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void);
+void hash_stream_free(struct hash_stream *h);
+void hash_stream_reset(struct hash_stream *h);
+void hash_stream_add(struct hash_stream *h, struct span bytes);
+uint64_t hash_stream_value(const struct hash_stream *h);
 
 #endif

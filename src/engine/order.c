@@ -289,8 +289,10 @@ void order_save(const struct order *o, const struct ruleset *rules, struct buffe
 	for (size_t i = 0; i < files.n; i++)
 		codec_put_span(out, files.entries[i]->key);
 	codec_put_u64(out, o->n);
-	for (size_t i = 0; i < o->n; i++)
+	for (size_t i = 0; i < o->n; i++) {
 		held_save(o->heap[i], &rule_places, &field_places, &files, out);
+		buffer_drain(out);
+	}
 	places_release(&rule_places);
 	places_release(&field_places);
 	map_release(&files);

@@ -76,20 +76,26 @@ struct saver {
 	struct buffer cell;         /* the one that is being written */
 	struct places fields, strings;
 	struct map names;
+	const char *last_names[2];  /* looked up last: most events are of the log of the event before; sources and files */
+	uint64_t last_places[2];
 	struct kept **kept;
 	size_t n_kept, cap_kept;
 	struct tally_slot *sorted;  /* scratch */
 	uint32_t cap_sorted;
 };
 
-static uint64_t name_place(struct saver *s, const char *name)
+/* which: 0: a source, 1: a file. */
+static uint64_t name_place(struct saver *s, int which, const char *name)
 {
 	bool is_new;
-	struct map_entry *e = map_add(&s->names, span_from_string(name), &is_new);
 
+	if (name == s->last_names[which])
+		return s->last_places[which];
+	struct map_entry *e = map_add(&s->names, span_from_string(name), &is_new);
 	if (is_new)
 		e->value.number = s->names.n;
-	return e->value.number;
+	s->last_names[which] = name;
+	return s->last_places[which] = e->value.number;
 }
 
 static void meet_kept(struct saver *s, struct kept *k)
@@ -99,8 +105,8 @@ static void meet_kept(struct saver *s, struct kept *k)
 	ARRAY_GROW(s->kept, s->n_kept, s->cap_kept);
 	s->kept[s->n_kept++] = k;
 	k->save_index = (uint32_t)s->n_kept;
-	name_place(s, k->evidence.source);
-	name_place(s, k->evidence.file);
+	name_place(s, 0, k->evidence.source);
+	name_place(s, 1, k->evidence.file);
 	for (uint32_t i = 0; i < k->n_fields; i++)
 		places_meet(&s->fields, k->fields[i].field);
 }
@@ -266,14 +272,16 @@ static void put_tables(struct saver *s, struct buffer *out)
 	for (size_t i = 0; i < s->names.n; i++)
 		codec_put_span(out, s->names.entries[i]->key);
 	codec_put_u64(out, s->strings.n);
-	for (uint32_t i = 0; i < s->strings.n; i++)
+	for (uint32_t i = 0; i < s->strings.n; i++) {
 		codec_put_span(out, strings_text(&en->strings, s->strings.order[i]));
+		buffer_drain(out);
+	}
 	codec_put_u64(out, s->n_kept);
 	for (size_t i = 0; i < s->n_kept; i++) {
 		const struct kept *k = s->kept[i];
 		codec_put_u64(out, kept_raw_hash(k));
-		codec_put_u64(out, name_place(s, k->evidence.source));
-		codec_put_u64(out, name_place(s, k->evidence.file));
+		codec_put_u64(out, name_place(s, 0, k->evidence.source));
+		codec_put_u64(out, name_place(s, 1, k->evidence.file));
 		codec_put_u64(out, k->evidence.line);
 		put_time(out, k->evidence.time_ns, en->now_ns);
 		codec_put_span(out, k->evidence.text);
@@ -282,6 +290,7 @@ static void put_tables(struct saver *s, struct buffer *out)
 			codec_put_u64(out, s->fields.of[k->fields[j].field]);
 			put_value(out, k, &k->fields[j]);
 		}
+		buffer_drain(out);
 	}
 	codec_put_u64(out, en->rules->n_top_fields);
 	for (uint32_t i = 0; i < en->rules->n_top_fields; i++)
@@ -307,6 +316,7 @@ static void put_rule(struct saver *s, uint32_t rule, struct buffer *out)
 		buffer_clear(&s->cell);
 		put_cell(s, c, &s->cell);
 		codec_put_span(out, buffer_span(&s->cell));
+		buffer_drain(out);
 	}
 }
 
