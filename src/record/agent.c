@@ -153,49 +153,53 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	return a;
 }
 
-static bool lies_in(struct span s, const char *p, size_t len)
+static struct agent_part part_of(struct span s, struct span text)
 {
-	return s.ptr >= p && s.ptr + s.len <= p + len;
+	bool inside = s.ptr >= text.ptr && s.ptr + s.len <= text.ptr + text.len;
+
+	return (struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len };
 }
 
-static struct span moved(struct span s, const char *from, size_t len, const char *to)
+/* What is part of the record is taken from there: then it need not be copied with it. */
+static inline struct span part_text(const struct agent_part *p, struct span text)
 {
-	return lies_in(s, from, len) ? span_of(to + (s.ptr - from), s.len) : s;
+	return span_of(p->fixed ? p->fixed : text.ptr + p->at, p->len);
 }
 
 struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena)
 {
 	struct agent_memo_slot *slot;
-	struct agent a;
 	uint64_t first, last;
+	struct agent a;
 
-	if (text.len < sizeof first || text.len > AGENT_MEMO_LEN)
+	if (text.len < 4 || text.len > AGENT_MEMO_LEN)
 		return agent_parse(text, arena);
-	memcpy(&first, text.ptr, sizeof first);
-	memcpy(&last, text.ptr + text.len - sizeof last, sizeof last);
+	if (text.len >= 8) {
+		memcpy(&first, text.ptr, 8);
+		memcpy(&last, text.ptr + text.len - 8, 8);
+	} else {
+		first = last = 0;
+		memcpy(&first, text.ptr, 4);
+		memcpy(&last, text.ptr + text.len - 4, 4);
+	}
 	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
 	if (slot->len != text.len || memcmp(slot->text, text.ptr, text.len) != 0) {
 		a = agent_parse(text, arena);
 		if (a.normal.len > AGENT_MEMO_LEN)
 			return a;
-		slot->len = text.len;
+		slot->len = (uint8_t)text.len;
 		memcpy(slot->text, text.ptr, text.len);
-		memcpy(slot->normal, a.normal.ptr, a.normal.len);
-		slot->agent = (struct agent){
-			.normal = span_of(slot->normal, a.normal.len),
-			.rig = moved(a.rig, text.ptr, text.len, slot->text),
-			.role = moved(a.role, text.ptr, text.len, slot->text),
-			.name = moved(a.name, text.ptr, text.len, slot->text),
-		};
+		memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
+		slot->normal = part_of(span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
+		slot->rig = part_of(a.rig, text);
+		slot->role = part_of(a.role, text);
+		slot->name = part_of(a.name, text);
 	}
-	/* What is part of the record is better taken from there: then it need not be copied with it. */
-	a = slot->agent;
-	a.rig = moved(a.rig, slot->text, text.len, text.ptr);
-	a.role = moved(a.role, slot->text, text.len, text.ptr);
-	a.name = moved(a.name, slot->text, text.len, text.ptr);
-	if (a.normal.len == text.len && memcmp(a.normal.ptr, text.ptr, text.len) == 0)
-		a.normal = text;
-	else
+	a.rig = part_text(&slot->rig, text);
+	a.role = part_text(&slot->role, text);
+	a.name = part_text(&slot->name, text);
+	a.normal = part_text(&slot->normal, text);
+	if (slot->normal.fixed)
 		a.normal = arena_dup_span(arena, a.normal);
 	return a;
 }

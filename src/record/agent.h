@@ -15,16 +15,19 @@ struct agent {
 /* Spans point into text or, where it had to be rewritten, into the arena. */
 struct agent agent_parse(struct span text, struct arena *arena);
 /*
- * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 8 to AGENT_MEMO_LEN bytes has one place; the
+ * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 4 to AGENT_MEMO_LEN bytes has one place; the
  * last that was put there is known. 40 KiB, to be zeroed.
  */
 #define AGENT_MEMO_LEN 48
 #define AGENT_MEMO_SLOTS 256
 struct agent_memo {
 	struct agent_memo_slot {
-		size_t len;
-		struct agent agent; /* spans point into text and normal, or are static */
-		char text[AGENT_MEMO_LEN], normal[AGENT_MEMO_LEN];
+		struct agent_part {
+			const char *fixed; /* NULL: it is a part of the text */
+			uint8_t at, len;
+		} normal, rig, role, name; /* normal: fixed is in normal_text, the others' are static */
+		uint8_t len;
+		char text[AGENT_MEMO_LEN], normal_text[AGENT_MEMO_LEN];
 	} slots[AGENT_MEMO_SLOTS];
 };
 /* The same as agent_parse(): nothing points into the memo. */

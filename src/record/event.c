@@ -1,6 +1,6 @@
 /*
- * event.c: the values of one event. Values lie in one array in the order they were added; `first` and `last` lead
- * from a field to its chain. The invariant: first[f] and last[f] are both 0 or both index + 1 of values of f; a value
+ * event.c: the values of one event. Values lie in one array in the order they were added; `first` leads from a
+ * field to its chain, whose first value knows the last. The invariant: first[f] is 0 or index + 1 of a value of f; a value
  * that was replaced has the field FIELD_NONE. A reset clears only what was set. Beyond 65,534 values
  * further ones are dropped: no rule can tell, and no record that honest programs write comes near.
  */
@@ -21,14 +21,12 @@ void event_init(struct event *e, size_t n_fields)
 	e->raw = SPAN("");
 	e->n_fields = n_fields < FIELD_BUILTIN_COUNT ? FIELD_BUILTIN_COUNT : n_fields;
 	e->first = xcalloc(e->n_fields, sizeof *e->first);
-	e->last = xcalloc(e->n_fields, sizeof *e->last);
 }
 
 void event_release(struct event *e)
 {
 	free(e->values);
 	free(e->first);
-	free(e->last);
 	arena_release(&e->arena);
 	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
 }
@@ -37,7 +35,7 @@ void event_drop_values(struct event *e)
 {
 	for (size_t i = 0; i < e->n_values; i++)
 		if (e->values[i].field != FIELD_NONE)
-			e->first[e->values[i].field] = e->last[e->values[i].field] = 0;
+			e->first[e->values[i].field] = 0;
 	e->n_values = 0;
 }
 
@@ -59,9 +57,7 @@ static void event_grow_fields(struct event *e, field_id f)
 	size_t n = e->n_fields * 2 > (size_t)f + 1 ? e->n_fields * 2 : (size_t)f + 1;
 
 	e->first = xrealloc(e->first, n * sizeof *e->first);
-	e->last = xrealloc(e->last, n * sizeof *e->last);
 	memset(e->first + e->n_fields, 0, (n - e->n_fields) * sizeof *e->first);
-	memset(e->last + e->n_fields, 0, (n - e->n_fields) * sizeof *e->last);
 	e->n_fields = n;
 }
 
@@ -77,12 +73,15 @@ void event_add_slowly(struct event *e, field_id f, struct span text, enum value_
 			e->cap_values = VALUE_LIMIT;
 		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);
 	}
-	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0 };
-	if (e->last[f])
-		e->values[e->last[f] - 1].next = (uint16_t)e->n_values;
-	else
-		e->first[f] = (uint16_t)e->n_values;
-	e->last[f] = (uint16_t)e->n_values;
+	uint16_t place = (uint16_t)(e->n_values + 1);
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, place };
+	if (!e->first[f]) {
+		e->first[f] = place;
+		return;
+	}
+	struct value *first = &e->values[e->first[f] - 1];
+	e->values[first->last - 1].next = place;
+	first->last = place;
 }
 
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind)
@@ -99,8 +98,7 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 			old->field = FIELD_NONE;
 			old->next = 0;
 		}
-		*v = (struct value){ text, f, (uint8_t)kind, 0 };
-		e->last[f] = e->first[f];
+		*v = (struct value){ text, f, (uint8_t)kind, 0, e->first[f] };
 		return;
 	}
 	event_add(e, f, text, kind);

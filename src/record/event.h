@@ -19,6 +19,7 @@ struct value {
 	field_id field;   /* FIELD_NONE: replaced by event_set; pass over it */
 	uint8_t kind;     /* enum value_kind */
 	uint16_t next;    /* index + 1 of the same field's next value; 0: last */
+	uint16_t last;    /* of a field's first value: index + 1 of its last one */
 };
 
 enum event_kind {
@@ -47,8 +48,7 @@ struct event {
 	struct value *values;
 	size_t n_values, cap_values;
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
-	uint16_t *last;        /* by field: the end of its chain; event.c's own */
-	size_t n_fields;       /* size of first and last; grows where the table keeps all */
+	size_t n_fields;       /* size of first; grows where the table keeps all */
 	struct arena arena;
 };
 
@@ -65,8 +65,9 @@ static inline void event_add(struct event *e, field_id f, struct span text, enum
 		event_add_slowly(e, f, text, kind);
 		return;
 	}
-	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0 };
-	e->first[f] = e->last[f] = (uint16_t)e->n_values;
+	uint16_t place = (uint16_t)(e->n_values + 1);
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, place };
+	e->first[f] = place;
 }
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);

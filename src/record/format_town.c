@@ -62,7 +62,13 @@ static struct span cut_at(struct span s, char c)
 	return p ? span_of(s.ptr, (size_t)(p - s.ptr)) : s;
 }
 
-static void add(struct event *e, field_id f, struct span text)
+/* What of s, which is a part of the record, stands in front of the record's first newline; NULL: it has none. */
+static inline struct span line_of(struct span s, const char *newline)
+{
+	return newline && newline < s.ptr + s.len ? span_of(s.ptr, (size_t)(newline - s.ptr)) : s;
+}
+
+static inline void add(struct event *e, field_id f, struct span text)
 {
 	if (text.len > 0)
 		event_add(e, f, text, VALUE_STRING);
@@ -146,7 +152,6 @@ static struct span unquote(struct span quoted, struct arena *arena)
 /* "…" as %q wrote it, on one line; without its quotes. */
 static struct span quoted_text(struct span s, struct arena *arena)
 {
-	s = cut_at(s, '\n');
 	if (s.len > 0 && *s.ptr == '"')
 		s = span_from(s, 1);
 	if (s.len > 0 && s.ptr[s.len - 1] == '"')
@@ -188,18 +193,19 @@ static void add_exit(struct event *e, struct span reason)
 }
 
 /* The normal form of a second agent in the line. */
-static void add_normal(struct event *e, field_id f, struct span name)
+static void add_normal(struct agent_memo *m, struct event *e, field_id f, struct span name)
 {
 	if (name.len > 0)
-		add(e, f, agent_parse(name, &e->arena).normal);
+		add(e, f, agent_memo_parse(m, name, &e->arena).normal);
 }
 
-static void add_nudge(struct event *e, struct span text)
+/* text: on one line. */
+static void add_nudge(struct agent_memo *m, struct event *e, struct span text)
 {
 	struct span message = quoted_text(text, &e->arena);
 
 	add(e, FIELD_MESSAGE, message);
-	add_normal(e, FIELD_FROM, nudge_sender(message));
+	add_normal(m, e, FIELD_FROM, nudge_sender(message));
 }
 
 /* A bead's name: a word with a hyphen in it. */
@@ -212,7 +218,7 @@ static bool is_bead(struct span s)
  * The newer fork's nudge, "FROM nudged TO with "…"": the agent is the one who was nudged, as in gt's own form. `detail` is what
  * stands behind FROM.
  */
-static bool fork_nudge(struct event *e, struct span from, struct span detail)
+static bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, struct span detail, const char *newline)
 {
 	struct span rest, to;
 
@@ -225,20 +231,20 @@ static bool fork_nudge(struct event *e, struct span from, struct span detail)
 		return false;
 	agent_add(e, to);
 	add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
-	add_nudge(e, span_from(rest, 6));
+	add_nudge(m, e, line_of(span_from(rest, 6), newline));
 	if (!event_first(e, FIELD_FROM))
-		add_normal(e, FIELD_FROM, from);
+		add_normal(m, e, FIELD_FROM, from);
 	return true;
 }
 
-static void add_detail(struct event *e, const struct town_type *t, struct span detail)
+static void add_detail(struct agent_memo *m, struct event *e, const struct town_type *t, struct span detail, const char *newline)
 {
 	struct span rest;
 
 	if (t->detail == DETAIL_NUDGE) {
 		add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
 		if (span_starts_with(detail, t->verb)) {
-			add_nudge(e, span_from(detail, t->verb.len));
+			add_nudge(m, e, line_of(span_from(detail, t->verb.len), newline));
 			return;
 		}
 	}
@@ -261,7 +267,7 @@ static void add_detail(struct event *e, const struct town_type *t, struct span d
 			add_exit(e, rest);
 		break;
 	case DETAIL_BEAD:
-		rest = cut_at(rest, '\n');
+		rest = line_of(rest, newline);
 		if (is_bead(rest))
 			add(e, FIELD_BEAD, rest);
 		break;
@@ -288,14 +294,16 @@ static bool other_has_agent(struct span type, struct span word, struct span deta
 
 static enum parse_result town_parse(struct format_context *c, struct span raw, const struct record *r, struct event *e)
 {
-	struct span rest = stamp_skip_colours(raw), type, word, detail;
+	struct span rest = raw, type, word, detail;
 	const struct town_type *t = NULL;
-	const char *close, *newline = raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
+	const char *close, *newline = r->lines > 1 && raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
 
 	if (raw.len == 0)
 		return PARSE_NOTHING;
 	if (!(r->flags & RECORD_STAMPED))
 		return PARSE_UNPARSED; /* a continuation whose beginning is not in the file */
+	if (!stamp_is_digit(*rest.ptr))
+		rest = stamp_skip_colours(rest);
 	rest = span_from(rest, stamp_length(rest));
 	if (!span_starts_with(rest, SPAN(" [")))
 		return PARSE_UNPARSED;
@@ -312,18 +320,18 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 		if (town_types[i].type.len == type.len && *town_types[i].type.ptr == *type.ptr && span_equal(town_types[i].type, type))
 			t = &town_types[i];
 	}
-	word = cut_at(cut_at(rest, '\n'), ' ');
+	word = cut_at(line_of(rest, newline), ' ');
 	detail = span_from(rest, word.len);
 	if (detail.len > 0 && *detail.ptr == ' ')
 		detail = span_from(detail, 1);
-	if (t && t->detail == DETAIL_NUDGE && fork_nudge(e, word, detail))
+	if (t && t->detail == DETAIL_NUDGE && fork_nudge(c->state, e, word, detail, newline))
 		return PARSE_EVENT;
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
 		struct agent a = agent_memo_parse(c->state, word, &e->arena);
 
 		agent_add_parsed(e, &a, word);
 		if (t) {
-			add_detail(e, t, detail);
+			add_detail(c->state, e, t, detail, newline);
 		} else {
 			add(e, FIELD_MESSAGE, detail);
 			if (span_starts_with(detail, type))
