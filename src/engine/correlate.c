@@ -68,10 +68,37 @@ static void key_missing(struct engine *en, const struct rule *r, const field_id 
 		trace_tell_rule(en, TRACE_NO_KEY, r, o, missing_field(fields, n, o));
 }
 
+/* The keys that have the event already, where it was matched by several inputs. */
+struct taken {
+	uint64_t first, *others; /* cell.seq */
+	uint32_t n;
+};
+#define TAKEN_INIT { 0, NULL, 0 }
+
+/* Has the cell the event? From now on it has. */
+static bool is_taken(struct engine *en, struct taken *t, const struct correlation *k, const struct cell *c)
+{
+	if (t->n == 0) {
+		t->first = c->seq;
+		t->n = 1;
+		return false;
+	}
+	if (t->first == c->seq)
+		return true;
+	if (!t->others)
+		t->others = arena_alloc(&en->scratch, k->n_inputs * sizeof *t->others);
+	for (uint32_t i = 0; i + 1 < t->n; i++)
+		if (t->others[i] == c->seq)
+			return true;
+	t->others[t->n++ - 1] = c->seq;
+	return false;
+}
+
 static bool window_step(struct engine *en, const struct rule *r, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
 	bool fires = false;
+	struct taken taken = TAKEN_INIT;
 
 	for (uint32_t i = 0; i < k->n_inputs; i++) {
 		if (!bit_test(en->fired, k->inputs[i].rule))
@@ -90,16 +117,15 @@ static bool window_step(struct engine *en, const struct rule *r, struct occurren
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
-		if (c->last_step == o->step)
+		if (is_taken(en, &taken, k, c))
 			continue; /* matched by two inputs: one event all the same */
-		c->last_step = o->step;
 		window_expire(en, c, k->timespan_ns);
 		if (o->time_ns <= en->now_ns - k->timespan_ns) {
 			if (traced(en, r->index))
 				trace_tell(en, TRACE_NOT_USED, c, o);
 			continue; /* so late that it is out of the window */
 		}
-		window_add(en, c, o, number, value, en->states[r->index].keeps ? occurrence_keep(o) : NULL);
+		window_add(en, c, o, number, value);
 		expires_at_least(c, later(o->time_ns, k->timespan_ns));
 		double now_value = window_value(en, c, k);
 		bool holds = bounds_hold(k, now_value);
@@ -162,7 +188,7 @@ uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct
 	for (uint32_t i = k->n_inputs; i-- > 0;) {
 		if (k->inputs[i].negated)
 			continue;
-		bool in_window = (ordered ? c->slots[i].start_ns : c->slots[i].time_ns) > bound;
+		bool in_window = (ordered ? c->state->slots[i].start_ns : c->state->slots[i].time_ns) > bound;
 		chained |= in_window && ordered && en->states[c->rule].needs_all; /* the chain has all steps before this one */
 		if (in_window || chained)
 			seen |= UINT64_C(1) << i;
@@ -176,7 +202,7 @@ uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct
  */
 static bool slot_take(struct engine *en, struct cell *c, const struct correlation *k, uint32_t i, struct occurrence *o)
 {
-	struct slot *s = &c->slots[i];
+	struct slot *s = &c->state->slots[i];
 
 	if (k->type == CORRELATION_TEMPORAL_ORDERED) {
 		bool strict = en->states[c->rule].needs_all;
@@ -185,8 +211,8 @@ static bool slot_take(struct engine *en, struct cell *c, const struct correlatio
 		for (uint32_t j = i; j-- > 0 && start == TIME_NONE;) {
 			if (k->inputs[j].negated)
 				continue;
-			if (c->slots[j].start_ns != TIME_NONE && c->slots[j].time_ns <= o->time_ns)
-				start = c->slots[j].start_ns;
+			if (c->state->slots[j].start_ns != TIME_NONE && c->state->slots[j].time_ns <= o->time_ns)
+				start = c->state->slots[j].start_ns;
 			first = false;
 			if (strict)
 				break;
@@ -239,9 +265,9 @@ static bool forbids_before(const struct engine *en, const struct rule *r, uint32
 
 static void pending_drop(struct cell *c)
 {
-	c->pending_ns = TIME_NONE;
-	kept_unref(c->trigger);
-	c->trigger = NULL;
+	c->state->pending_ns = TIME_NONE;
+	kept_unref(c->state->trigger);
+	c->state->trigger = NULL;
 }
 
 static uint64_t positive_inputs(const struct correlation *k)
@@ -266,7 +292,7 @@ static void negated_happened(struct engine *en, const struct rule *r, uint32_t i
 	if (!c)
 		return;
 	bool ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i);
-	if (c->pending_ns != TIME_NONE && o->time_ns < c->pending_ns && ends && waits_for(k, &k->inputs[i])) {
+	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && ends && waits_for(k, &k->inputs[i])) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_MET, c, o);
 		pending_drop(c);
@@ -283,8 +309,8 @@ static void negated_remember(struct engine *en, const struct rule *r, uint32_t i
 	if (!forbids_before(en, r, i) || !key_build(en, k->inputs[i].keys, k->n_keys, o))
 		return;
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
-	if (o->time_ns > c->slots[i].time_ns)
-		c->slots[i].time_ns = o->time_ns;
+	if (o->time_ns > c->state->slots[i].time_ns)
+		c->state->slots[i].time_ns = o->time_ns;
 	expires_at_least(c, later(en->now_ns, k->timespan_ns));
 	cell_schedule(en, c);
 }
@@ -335,7 +361,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		uint64_t with = seen;
 		for (uint32_t j = 0; j < k->n_inputs; j++) {
 			waits |= waits_for(k, &k->inputs[j]);
-			if (forbids_before(en, r, j) && c->slots[j].time_ns > en->now_ns - k->timespan_ns)
+			if (forbids_before(en, r, j) && c->state->slots[j].time_ns > en->now_ns - k->timespan_ns)
 				with |= UINT64_C(1) << j;
 		}
 		triggers = condition_holds(k, with);
@@ -349,11 +375,11 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		}
 		if (triggers && waits) {
 			triggers = false;
-			if (c->pending_ns == TIME_NONE) {
-				c->pending_ns = later(o->time_ns, k->timespan_ns);
-				c->trigger_ns = o->time_ns;
-				c->trigger = kept_ref(occurrence_keep(o));
-				expires_at_least(c, c->pending_ns);
+			if (c->state->pending_ns == TIME_NONE) {
+				c->state->pending_ns = later(o->time_ns, k->timespan_ns);
+				c->state->trigger_ns = o->time_ns;
+				c->state->trigger = kept_ref(occurrence_keep(o));
+				expires_at_least(c, c->state->pending_ns);
 				if (traced(en, r->index))
 					trace_tell_value(en, TRACE_ARMED, c, o, value, false);
 			}
@@ -376,8 +402,8 @@ static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, st
 	if (j < 0 || !key_build(en, k->inputs[i].keys, k->n_keys, o))
 		return;
 	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
-	if (c && o->time_ns >= c->slots[j].time_ns)
-		c->slots[j].start_ns = TIME_NONE;
+	if (c && o->time_ns >= c->state->slots[j].time_ns)
+		c->state->slots[j].start_ns = TIME_NONE;
 }
 
 /* First what ends absences, then what begins them, and last what forbids later ones: an event never stands in its own way. */
@@ -408,13 +434,13 @@ static bool temporal_step(struct engine *en, const struct rule *r, struct occurr
 void absence_due(struct engine *en, struct cell *c)
 {
 	const struct rule *r = &en->rules->rules[c->rule];
-	struct occurrence o = { .kept = c->trigger, .time_ns = c->pending_ns, .step = en->next_step++ };
+	struct occurrence o = { .kept = c->state->trigger, .time_ns = c->state->pending_ns };
 
 	if (traced(en, c->rule))
 		trace_tell_value(en, observed_by(en, c->rule, o.time_ns) ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,
 				 (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)), true);
-	c->pending_ns = TIME_NONE;
-	c->trigger = NULL;
+	c->state->pending_ns = TIME_NONE;
+	c->state->trigger = NULL;
 	if (!observed_by(en, c->rule, o.time_ns)) {
 		absence_undetermined(en, r, o.time_ns);
 	} else {
@@ -437,13 +463,13 @@ static void held_end(struct engine *en, struct cell *c, struct occurrence *o)
 
 	if (traced(en, c->rule))
 		trace_tell_value(en, TRACE_RESET, c, o,
-				 r->correlation->type == CORRELATION_SUSTAINED ? (double)c->held.accrued_ns / NS_PER_SECOND :
-										  c->window.distinct.n_distinct, false);
+				 r->correlation->type == CORRELATION_SUSTAINED ? (double)c->state->held.accrued_ns / NS_PER_SECOND :
+										  c->state->distinct.n_distinct, false);
 	if (c->incident && r->incident.resolve_after_ns > 0) {
 		if (c->incident->resolve_ns == INT64_MAX)
 			c->incident->resolve_ns = later(en->now_ns, r->incident.resolve_after_ns);
-		c->held.last_ns = TIME_NONE;
-		c->held.accrued_ns = 0;
+		c->state->held.last_ns = TIME_NONE;
+		c->state->held.accrued_ns = 0;
 		cell_schedule(en, c);
 		return;
 	}
@@ -464,13 +490,13 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 	}
 	if (!holds) {
 		struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
-		if (c && (c->held.last_ns == TIME_NONE || o->time_ns >= c->held.last_ns))
+		if (c && (c->state->held.last_ns == TIME_NONE || o->time_ns >= c->state->held.last_ns))
 			held_end(en, c, o);
 		return false;
 	}
 
 	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
-	struct held *h = &c->held;
+	struct held *h = &c->state->held;
 	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_NOT_USED, c, o);
@@ -495,6 +521,7 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 static bool concurrent_step(struct engine *en, const struct rule *r, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
+	struct taken taken = TAKEN_INIT;
 	bool fires = false;
 
 	for (uint32_t i = 0; i < k->n_inputs; i++) {
@@ -511,7 +538,7 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
-		struct held *h = &c->held;
+		struct held *h = &c->state->held;
 		int64_t snapshot = o->event && o->event->snapshot_ns != TIME_NONE ? o->event->snapshot_ns : o->time_ns;
 		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns) {
 			if (traced(en, r->index))
@@ -523,13 +550,12 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 			h->snapshot_ns = snapshot;
 			h->stream = o->event ? o->event->origin.stream : 0;
 		}
-		if (c->last_step == o->step)
+		if (is_taken(en, &taken, k, c))
 			continue;
-		c->last_step = o->step;
-		window_add(en, c, o, 0, value, en->states[r->index].keeps ? occurrence_keep(o) : NULL);
+		window_add(en, c, o, 0, value);
 		h->last_ns = o->time_ns;
 		expires_at_least(c, later(o->time_ns, STALE_NS));
-		double n = c->window.distinct.n_distinct;
+		double n = c->state->distinct.n_distinct;
 		bool holds = bounds_hold(k, n);
 		if (traced(en, r->index))
 			trace_tell_value(en, TRACE_EVALUATED, c, o, n, holds);
@@ -552,16 +578,16 @@ void snapshot_end(struct engine *en, const struct event *e)
 	for (uint32_t i = 0; i < s->n_sustained; i++)
 		for (c = en->states[s->sustained[i]].oldest; c; c = next) {
 			next = c->newer;
-			if (c->held.stream == e->origin.stream && c->held.last_ns != TIME_NONE && c->held.last_ns < e->snapshot_ns)
+			if (c->state->held.stream == e->origin.stream && c->state->held.last_ns != TIME_NONE && c->state->held.last_ns < e->snapshot_ns)
 				held_end(en, c, NULL);
 		}
 	for (uint32_t i = 0; i < s->n_concurrent; i++)
 		for (c = en->states[s->concurrent[i]].oldest; c; c = next) {
 			const struct correlation *k = en->rules->rules[c->rule].correlation;
 			next = c->newer;
-			if (c->held.stream != e->origin.stream || c->held.snapshot_ns > e->snapshot_ns)
+			if (c->state->held.stream != e->origin.stream || c->state->held.snapshot_ns > e->snapshot_ns)
 				continue;
-			if (c->held.snapshot_ns < e->snapshot_ns || !bounds_hold(k, c->window.distinct.n_distinct))
+			if (c->state->held.snapshot_ns < e->snapshot_ns || !bounds_hold(k, c->state->distinct.n_distinct))
 				held_end(en, c, NULL);
 		}
 }

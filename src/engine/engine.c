@@ -89,7 +89,6 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->sink = sink;
 	en->notice = notice;
 	en->context = context;
-	en->next_step = 1; /* 0: a cell that saw none yet */
 	en->now_ns = TIME_NONE;
 	en->states = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *en->states);
 	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
@@ -100,7 +99,7 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 		s->parents = parents_of(rs, i, &s->n_parents);
 		s->keeps = rs->rules[i].alerts;
 		s->n_tops = s->keeps ? rs->n_top_fields : 0;
-		s->entry_size = (uint32_t)((sizeof(struct entry) + s->n_tops * sizeof(string_id) + 7) & ~(size_t)7);
+		entry_layout(en, i);
 		s->needs_all = k && !k->n_bounds && !has_or(k->presence);
 		about_incidents |= rs->rules[i].about_incidents;
 	}
@@ -309,7 +308,7 @@ static void queue_drain(struct engine *en)
 			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);
 		if (n || engine_observes(en, &en->incident_source)) {
-			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = en->next_step++ };
+			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns };
 			for (size_t i = 0; i < n; i++)
 				if (rule_sees_incidents(&en->rules->rules[en->incident_matched[i]], q->rule))
 					bit_set(en->fired, en->incident_matched[i]);
@@ -337,7 +336,7 @@ static void deadlines_run(struct engine *en, int64_t time_ns)
 		int64_t due = cell_deadline(c);
 		if (due > en->now_ns)
 			en->now_ns = due;
-		if (c->pending_ns != TIME_NONE && c->pending_ns <= due) {
+		if (cell_pending(c) != TIME_NONE && cell_pending(c) <= due) {
 			absence_due(en, c);
 		} else if (c->incident) {
 			incident_resolve(en, c);
@@ -371,7 +370,7 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 	if (e->kind == EVENT_SNAPSHOT_END) {
 		snapshot_end(en, e);
 	} else {
-		struct occurrence o = { .event = e, .time_ns = e->time_ns, .step = en->next_step++ };
+		struct occurrence o = { .event = e, .time_ns = e->time_ns };
 		const struct seen_source *seen = seen_source_find(en, e->source);
 		if (en->trace && e->time_ns < order_ns)
 			trace_tell_rule(en, TRACE_LATE, NULL, &o, FIELD_NONE);
@@ -392,7 +391,7 @@ void engine_finish(struct engine *en)
 	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
 		uint64_t n = 0;
 		for (const struct cell *c = en->states[i].oldest; c; c = c->newer)
-			n += c->pending_ns != TIME_NONE;
+			n += cell_pending(c) != TIME_NONE;
 		en->stats.undetermined += n;
 		if (!n || !en->rules->rules[i].alerts || !en->notice)
 			continue;

@@ -112,10 +112,11 @@ static void take_window(struct engine *en, struct cell *c)
 
 	for (uint32_t i = 0; i < c->window.n; i++) {
 		const struct entry *e = window_at(&c->window, s->entry_size, i);
-		evidence_add(in, e->kept);
+		if (s->kept_at)
+			evidence_add(in, *entry_kept(s, e));
 		count_event(in, e->time_ns);
 		for (uint32_t j = 0; j < s->n_tops; j++)
-			top_add(en, &in->tops[j], e->tops[j]);
+			top_add(en, &in->tops[j], entry_tops(s, e)[j]);
 	}
 }
 
@@ -128,16 +129,16 @@ static void take_slots(struct engine *en, struct cell *c, struct occurrence *o)
 	for (;;) {
 		uint32_t best = k->n_inputs;
 		for (uint32_t i = 0; i < k->n_inputs; i++) {
-			const struct slot *s = &c->slots[i];
+			const struct slot *s = &c->state->slots[i];
 			if (k->inputs[i].negated || !s->kept || s->kept == o->kept || s->time_ns <= bound || s->time_ns <= after)
 				continue;
-			if (best == k->n_inputs || s->time_ns < c->slots[best].time_ns)
+			if (best == k->n_inputs || s->time_ns < c->state->slots[best].time_ns)
 				best = i;
 		}
 		if (best == k->n_inputs)
 			return;
-		after = c->slots[best].time_ns;
-		struct occurrence other = { .kept = c->slots[best].kept, .time_ns = after };
+		after = c->state->slots[best].time_ns;
+		struct occurrence other = { .kept = c->state->slots[best].kept, .time_ns = after };
 		take_occurrence(en, c, &other);
 	}
 }
@@ -231,7 +232,7 @@ static bool render_field(const struct engine *en, const struct cell *c, field_id
 	/* A group-by value stands for its field where the newest event has another name for it. */
 	for (uint32_t i = 0; !v.ptr && corr && i < corr->n_keys; i++)
 		if (span_equal(field_name(&en->rules->fields, f), span_from_string(corr->keys[i])))
-			v = key_value(c, i);
+			v = key_value(en, c, i);
 	if (!v.ptr)
 		return false;
 	buffer_append_span(out, v);
@@ -252,7 +253,7 @@ static bool lookup(void *context, const struct template_piece *p, struct buffer 
 	case REF_FIELD:
 		return render_field(en, l->cell, p->field, out);
 	case REF_KEY:
-		buffer_append_span(out, key_value(l->cell, p->key_index));
+		buffer_append_span(out, key_value(en, l->cell, p->key_index));
 		return true;
 	case REF_TOP:
 	case REF_VALUES:
@@ -337,7 +338,7 @@ static void fill_key(struct engine *en, const struct cell *c, struct change *ch)
 		return;
 	struct named_value *key = arena_alloc(&en->scratch, k->n_keys * sizeof *key);
 	for (uint32_t i = 0; i < k->n_keys; i++)
-		key[i] = (struct named_value){ span_from_string(k->keys[i]), key_value(c, i) };
+		key[i] = (struct named_value){ span_from_string(k->keys[i]), key_value(en, c, i) };
 	ch->key = key;
 	ch->n_key = k->n_keys;
 }
@@ -449,7 +450,7 @@ static const struct rule *inhibitor(const struct engine *en, const struct cell *
 			for (uint32_t x = 0; same && a && x < a->n_keys; x++)
 				for (uint32_t y = 0; same && b && y < b->n_keys; y++)
 					if (!strcmp(a->keys[x], b->keys[y]))
-						same = span_equal(key_value(c, x), key_value(o, y));
+						same = span_equal(key_value(en, c, x), key_value(en, o, y));
 			if (same)
 				return &en->rules->rules[other];
 		}
@@ -464,7 +465,7 @@ static char *incident_id(const struct engine *en, const struct cell *c, struct o
 
 	buffer_append_string(&b, r->name);
 	buffer_append_char(&b, 0);
-	buffer_append(&b, c->key, c->key_len);
+	buffer_append_span(&b, cell_key(en, c));
 	codec_put_i64(&b, en->now_ns);
 	codec_put_u64(&b, o->kept ? kept_raw_hash(o->kept) : 0);
 	uint64_t hash = hash_bytes(b.data, b.len, 0);
@@ -499,12 +500,12 @@ static void incident_open(struct engine *en, struct cell *c, struct occurrence *
 	if (c->window.n)
 		take_window(en, c);
 	else {
-		if (c->slots)
+		if (cell_slots(c))
 			take_slots(en, c, o);
 		take_occurrence(en, c, o);
 	}
 	if (r->correlation && r->correlation->type == CORRELATION_SUSTAINED)
-		in->first_ns = c->held.last_ns - c->held.accrued_ns;
+		in->first_ns = c->state->held.last_ns - c->state->held.accrued_ns;
 	tell(en, c, INCIDENT_OPEN);
 }
 

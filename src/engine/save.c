@@ -3,7 +3,7 @@
  * belongs to a rule whose digest has changed, or that is gone, is read over. What is written says all about its own shape, so
  * that engine_describe() needs no rules.
  *
- *	version  now  next_seq  next_step
+ *	version  now  next_seq  1
  *	n fields: names · n names (of sources and files) · n strings: texts      (each referred to by place, from 1; 0: none)
  *	n kept events: hash of the record, source, file, line, stamp, text, n fields: field, value     (the same)
  *	  a value is 2 × its length and its bytes, or 2 × its offset in the text + 1 and its length
@@ -130,18 +130,20 @@ static uint32_t sort_tally(struct saver *s, const struct tally *t)
 static void meet_cell(struct saver *s, const struct cell *c)
 {
 	const struct rule_state *rs = &s->en->states[c->rule];
-	const struct correlation *k = s->en->rules->rules[c->rule].correlation;
 
 	for (uint32_t i = 0; i < c->window.n; i++) {
 		const struct entry *e = window_at(&c->window, rs->entry_size, i);
-		meet_kept(s, e->kept);
-		meet_string(s, e->value);
+		if (rs->kept_at)
+			meet_kept(s, *entry_kept(rs, e));
+		if (rs->value_at)
+			meet_string(s, *entry_value(rs, e));
 		for (uint32_t j = 0; j < rs->n_tops; j++)
-			meet_string(s, e->tops[j]);
+			meet_string(s, entry_tops(rs, e)[j]);
 	}
-	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++)
-		meet_kept(s, c->slots[i].kept);
-	meet_kept(s, c->trigger);
+	for (uint32_t i = 0; i < cell_slots(c); i++)
+		meet_kept(s, c->state->slots[i].kept);
+	if (c->state)
+		meet_kept(s, c->state->trigger);
 	for (uint32_t i = 0; c->incident && i < c->incident->n_evidence; i++)
 		meet_kept(s, c->incident->evidence[(c->incident->evidence_head + i) % EVIDENCE_LIMIT]);
 	for (uint32_t i = 0; c->incident && i < rs->n_tops; i++)
@@ -189,24 +191,27 @@ static void put_window(struct saver *s, const struct cell *c, struct buffer *out
 	int64_t before = s->en->now_ns;
 
 	codec_put_u64(out, c->window.n);
-	codec_put_double(out, c->window.sum);
+	codec_put_double(out, c->state ? c->state->sum : 0);
 	for (uint32_t i = 0; i < c->window.n; i++) {
 		const struct entry *e = window_at(&c->window, rs->entry_size, i);
+		double number = rs->number_at ? *entry_number(rs, e) : 0;
+		const struct kept *kept = rs->kept_at ? *entry_kept(rs, e) : NULL;
+		string_id value = rs->value_at ? *entry_value(rs, e) : 0;
+		const string_id *tops = entry_tops(rs, e);
 		bool has_tops = false;
 		for (uint32_t j = 0; j < rs->n_tops; j++)
-			has_tops |= e->tops[j] != 0;
-		codec_put_u64(out, (e->number != 0 ? ENTRY_NUMBER : 0) | (e->kept ? ENTRY_KEPT : 0) | (e->value ? ENTRY_VALUE : 0) |
-					   (has_tops ? ENTRY_TOPS : 0));
+			has_tops |= tops[j] != 0;
+		codec_put_u64(out, (number != 0 ? ENTRY_NUMBER : 0) | (kept ? ENTRY_KEPT : 0) | (value ? ENTRY_VALUE : 0) | (has_tops ? ENTRY_TOPS : 0));
 		put_time(out, e->time_ns, before);
 		before = e->time_ns;
-		if (e->number != 0)
-			codec_put_double(out, e->number);
-		if (e->kept)
-			put_kept(out, e->kept);
-		if (e->value)
-			codec_put_u64(out, s->strings.of[e->value]);
+		if (number != 0)
+			codec_put_double(out, number);
+		if (kept)
+			put_kept(out, kept);
+		if (value)
+			codec_put_u64(out, s->strings.of[value]);
 		for (uint32_t j = 0; has_tops && j < rs->n_tops; j++)
-			codec_put_u64(out, e->tops[j] ? s->strings.of[e->tops[j]] : 0);
+			codec_put_u64(out, tops[j] ? s->strings.of[tops[j]] : 0);
 	}
 }
 
@@ -214,37 +219,40 @@ static void put_cell(struct saver *s, const struct cell *c, struct buffer *out)
 {
 	const struct correlation *k = s->en->rules->rules[c->rule].correlation;
 	int64_t now = s->en->now_ns;
-	bool has_slots = false, holds = c->held.last_ns != TIME_NONE || c->held.accrued_ns || c->held.snapshot_ns != TIME_NONE || c->held.stream;
+	const struct cell_state *state = c->state;
+	const struct held *held = state ? &state->held : NULL;
+	bool has_slots = false, has_window = c->window.n || (state && state->sum != 0);
+	bool holds = held && (held->last_ns != TIME_NONE || held->accrued_ns || held->snapshot_ns != TIME_NONE || held->stream);
 
-	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++)
-		has_slots |= c->slots[i].time_ns != TIME_NONE || c->slots[i].start_ns != TIME_NONE || c->slots[i].kept;
+	for (uint32_t i = 0; i < cell_slots(c); i++)
+		has_slots |= state->slots[i].time_ns != TIME_NONE || state->slots[i].start_ns != TIME_NONE || state->slots[i].kept;
 	for (uint32_t i = 0; k && i < k->n_keys; i++)
-		codec_put_span(out, key_value(c, i));
-	codec_put_u64(out, (c->expires_ns != INT64_MAX ? CELL_EXPIRES : 0) | (c->pending_ns != TIME_NONE ? CELL_PENDING : 0) |
-				   (c->incident ? CELL_INCIDENT : 0) | (c->window.n || c->window.sum != 0 ? CELL_WINDOW : 0) | (has_slots ? CELL_SLOTS : 0) |
+		codec_put_span(out, key_value(s->en, c, i));
+	codec_put_u64(out, (c->expires_ns != INT64_MAX ? CELL_EXPIRES : 0) | (cell_pending(c) != TIME_NONE ? CELL_PENDING : 0) |
+				   (c->incident ? CELL_INCIDENT : 0) | (has_window ? CELL_WINDOW : 0) | (has_slots ? CELL_SLOTS : 0) |
 				   (holds ? CELL_HELD : 0));
 	codec_put_u64(out, c->seq);
 	if (c->expires_ns != INT64_MAX)
 		put_time(out, c->expires_ns, now);
-	if (c->pending_ns != TIME_NONE) {
-		put_time(out, c->pending_ns, now);
-		put_time(out, c->trigger_ns, now);
-		put_kept(out, c->trigger);
+	if (cell_pending(c) != TIME_NONE) {
+		put_time(out, state->pending_ns, now);
+		put_time(out, state->trigger_ns, now);
+		put_kept(out, state->trigger);
 	}
 	if (c->incident)
 		put_incident(s, c, out);
-	if (c->window.n || c->window.sum != 0)
+	if (has_window)
 		put_window(s, c, out);
-	for (uint32_t i = 0; has_slots && i < k->n_inputs; i++) {
-		put_time(out, c->slots[i].time_ns, now);
-		put_time(out, c->slots[i].start_ns, now);
-		put_kept(out, c->slots[i].kept);
+	for (uint32_t i = 0; has_slots && i < state->n_slots; i++) {
+		put_time(out, state->slots[i].time_ns, now);
+		put_time(out, state->slots[i].start_ns, now);
+		put_kept(out, state->slots[i].kept);
 	}
 	if (holds) {
-		put_time(out, c->held.last_ns, now);
-		codec_put_i64(out, c->held.accrued_ns);
-		put_time(out, c->held.snapshot_ns, now);
-		codec_put_u64(out, c->held.stream);
+		put_time(out, held->last_ns, now);
+		codec_put_i64(out, held->accrued_ns);
+		put_time(out, held->snapshot_ns, now);
+		codec_put_u64(out, held->stream);
 	}
 }
 
@@ -337,7 +345,7 @@ void engine_save(const struct engine *en, struct buffer *out)
 	codec_put_u64(out, SAVE_VERSION);
 	codec_put_i64(out, en->now_ns);
 	codec_put_u64(out, en->next_seq);
-	codec_put_u64(out, en->next_step);
+	codec_put_u64(out, 1); /* nothing, now */
 	put_tables(&s, out);
 	codec_put_u64(out, n_rules);
 	for (uint32_t i = 0; i < en->rules->n_rules; i++)
@@ -399,12 +407,12 @@ static string_id get_string(struct loader *l, struct codec_reader *in)
 static void get_window(struct loader *l, struct cell *c, struct codec_reader *in)
 {
 	struct engine *en = l->en;
-	uint32_t our_tops = en->states[c->rule].n_tops;
+	const struct rule_state *rs = &en->states[c->rule];
 	size_t n = codec_get_count(in);
 	double sum = codec_get_double(in);
 	int64_t before = l->now_ns;
 
-	if (n > WINDOW_LIMIT)
+	if (n > WINDOW_LIMIT || !rs->entry_size)
 		in->bad = true;
 	for (size_t i = 0; i < n && !in->bad; i++) {
 		struct entry *e = window_append(en, c);
@@ -412,22 +420,31 @@ static void get_window(struct loader *l, struct cell *c, struct codec_reader *in
 		if (flags > ENTRY_FLAGS)
 			in->bad = true;
 		e->time_ns = before = get_past(in, before);
-		e->number = flags & ENTRY_NUMBER ? codec_get_double(in) : 0;
-		e->kept = flags & ENTRY_KEPT ? get_kept(l, in) : NULL;
-		e->value = flags & ENTRY_VALUE ? get_string(l, in) : 0;
-		strings_ref(&en->strings, e->value);
-		if (e->value)
-			tally_add(&c->window.distinct, &en->strings, e->value);
+		double number = flags & ENTRY_NUMBER ? codec_get_double(in) : 0;
+		struct kept *kept = flags & ENTRY_KEPT ? get_kept(l, in) : NULL;
+		string_id value = flags & ENTRY_VALUE ? get_string(l, in) : 0;
+		if (rs->number_at)
+			*entry_number(rs, e) = number;
+		if (rs->kept_at)
+			*entry_kept(rs, e) = kept;
+		else
+			kept_unref(kept);
+		if (rs->value_at && value) {
+			strings_ref(&en->strings, value);
+			*entry_value(rs, e) = value;
+			tally_add(&c->state->distinct, &en->strings, value);
+		}
 		for (uint32_t j = 0; (flags & ENTRY_TOPS) && j < l->n_tops; j++) {
 			string_id id = get_string(l, in);
 			int to = l->top_place[j];
-			if (to >= 0 && (uint32_t)to < our_tops && !e->tops[to]) {
+			if (to >= 0 && (uint32_t)to < rs->n_tops && !entry_tops(rs, e)[to]) {
 				strings_ref(&en->strings, id);
-				e->tops[to] = id;
+				entry_tops(rs, e)[to] = id;
 			}
 		}
 	}
-	c->window.sum = sum;
+	if (c->state)
+		c->state->sum = sum;
 }
 
 static void get_incident(struct loader *l, struct cell *c, struct codec_reader *in)
@@ -504,11 +521,15 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 	c->seq = codec_get_u64(in);
 	if (flags & CELL_EXPIRES)
 		c->expires_ns = get_time(in, l->now_ns);
+	if ((flags & (CELL_PENDING | CELL_HELD)) && !c->state) {
+		in->bad = true;
+		return;
+	}
 	if (flags & CELL_PENDING) {
-		c->pending_ns = get_time(in, l->now_ns);
-		c->trigger_ns = get_past(in, l->now_ns);
-		c->trigger = get_kept(l, in);
-		if (!c->trigger || c->pending_ns == TIME_NONE)
+		c->state->pending_ns = get_time(in, l->now_ns);
+		c->state->trigger_ns = get_past(in, l->now_ns);
+		c->state->trigger = get_kept(l, in);
+		if (!c->state->trigger || c->state->pending_ns == TIME_NONE)
 			in->bad = true;
 	}
 	if (flags & CELL_INCIDENT)
@@ -516,17 +537,19 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 	if (flags & CELL_WINDOW)
 		get_window(l, c, in);
 	for (uint32_t i = 0; (flags & CELL_SLOTS) && i < n_slots; i++) {
-		c->slots[i].time_ns = get_past(in, l->now_ns);
-		c->slots[i].start_ns = get_past(in, l->now_ns);
-		c->slots[i].kept = get_kept(l, in);
+		struct slot *s = &c->state->slots[i];
+		s->time_ns = get_past(in, l->now_ns);
+		s->start_ns = get_past(in, l->now_ns);
+		s->kept = get_kept(l, in);
 	}
 	if (flags & CELL_HELD) {
-		c->held.last_ns = get_past(in, l->now_ns);
-		c->held.accrued_ns = codec_get_i64(in);
-		c->held.snapshot_ns = get_past(in, l->now_ns);
+		struct held *h = &c->state->held;
+		h->last_ns = get_past(in, l->now_ns);
+		h->accrued_ns = codec_get_i64(in);
+		h->snapshot_ns = get_past(in, l->now_ns);
 		uint64_t stream = codec_get_u64(in);
-		c->held.stream = (uint32_t)stream;
-		if (c->held.accrued_ns < 0 || c->held.accrued_ns > TIME_MOST || stream > UINT32_MAX)
+		h->stream = (uint32_t)stream;
+		if (h->accrued_ns < 0 || h->accrued_ns > TIME_MOST || stream > UINT32_MAX)
 			in->bad = true;
 	}
 	if (in->ptr != in->end)
@@ -674,7 +697,8 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 	if (codec_get_u64(in) != SAVE_VERSION)
 		in->bad = true;
 	en->now_ns = l.now_ns = get_past(in, 0);
-	uint64_t next_seq = codec_get_u64(in), next_step = codec_get_u64(in);
+	uint64_t next_seq = codec_get_u64(in);
+	codec_get_u64(in);
 	get_tables(&l, in);
 	uint32_t n_tops = l.n_tops;
 	for (size_t n_rules = codec_get_count(in); n_rules && !in->bad; n_rules--) {
@@ -700,7 +724,6 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 		}
 	}
 	en->next_seq = next_seq;
-	en->next_step = next_step;
 	for (size_t i = 0; i < l.n_kept; i++)
 		kept_unref(l.kept[i]);
 	for (size_t i = 0; i < l.n_strings; i++)

@@ -4,9 +4,10 @@
  *	ruleset (plan, const)        engine (state)
  *	  rule ───────────────────── rule_state ── cells by age ── cell (one rule, one key)
  *	                                                            ├─ window: entries in time order
- *	                                                            ├─ slots: last time of each input (temporal)
- *	                                                            ├─ held: observations (sustained, concurrent)
- *	                                                            ├─ pending: an absence that is waited for
+ *	                                                            ├─ state, of rules that do more than count:
+ *	                                                            │    ├─ slots: last time of each input (temporal)
+ *	                                                            │    ├─ held: observations (sustained, concurrent)
+ *	                                                            │    └─ pending: an absence that is waited for
  *	                                                            └─ incident: while one is open
  *
  * Invariants: a cell has a deadline, always; the heap holds every cell once. What is in a window, slot or
@@ -34,25 +35,17 @@ struct occurrence {
 	const struct event *event;
 	struct kept *kept;   /* borrowed where it came with a deadline, else owned by the occurrence */
 	int64_t time_ns;     /* stamp of the event, or the deadline */
-	uint64_t step;       /* unique number: an event is counted once by a window */
 	char time_text[TIME_TEXT_SIZE]; /* of occurrence_field() */
 };
 
-/* One event in a window. Followed in memory by rule_state.n_tops string ids. */
+/* One event in a window. Followed in memory by what its rule needs besides: entry_number() … */
 struct entry {
 	int64_t time_ns;
-	double number;       /* value_sum … */
-	struct kept *kept;   /* NULL: only counted */
-	string_id value;     /* value_count */
-	uint32_t padding;
-	string_id tops[];
 };
 
 struct window {
-	char *ring;          /* cap entries of rule_state.entry_size bytes */
+	char *ring;          /* cap entries of rule_state.entry_size bytes; the first one's room is in the cell */
 	uint32_t head, n, cap;
-	struct tally distinct; /* value_count */
-	double sum;            /* value_sum, value_avg */
 };
 
 /* An input of a temporal correlation. */
@@ -86,31 +79,38 @@ struct incident {
 	struct top_tally *tops; /* rule_state.n_tops */
 };
 
-struct cell {
-	struct cell *hash_next;
-	struct cell *older, *newer; /* of the same rule, by last use */
-	uint64_t hash, seq;         /* seq: order of creation */
-	uint64_t last_step;
-	uint32_t rule;
-	uint32_t key_len;
-	char *key;                  /* per group-by value: 4 bytes of length, bytes */
-	uint32_t heap_index;
-	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
-	struct window window;
-	struct slot *slots;         /* temporal: one an input */
+/* What a cell knows besides the times of events. */
+struct cell_state {
+	struct tally distinct;      /* value_count, concurrent: of its window */
+	double sum;                 /* value_sum, value_avg */
 	struct held held;
 	int64_t pending_ns;         /* deadline of the absence waited for; TIME_NONE: none */
 	int64_t trigger_ns;
 	struct kept *trigger;
+	uint32_t n_slots;
+	struct slot slots[];        /* temporal: one an input */
+};
+
+struct cell {
+	struct cell *hash_next;
+	struct cell *older, *newer; /* of the same rule, by last use */
+	uint64_t seq;               /* order of creation */
+	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
 	struct incident *incident;
+	struct cell_state *state;   /* NULL: of a detection, and of a rule that counts events */
+	uint32_t hash, rule, heap_index, key_len;
+	struct window window;
+	char room[];                /* one entry of the window, then the key: per group-by value 4 bytes of length, bytes */
 };
 
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
 	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
-	uint32_t entry_size;
-	bool keeps;                 /* entries keep their events: it alerts */
+	uint32_t entry_size;        /* 0: it has no windows */
+	uint8_t number_at, kept_at, value_at, tops_at; /* where in an entry these stand; 0: it has none */
+	bool keeps;                 /* events are kept: it alerts */
+	uint32_t keeps_from;        /* its condition needs so many events, or distinct values, that they need not be kept below this */
 	const uint32_t *parents;    /* correlations that take it as an input, ascending */
 	uint32_t n_parents;
 	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
@@ -141,7 +141,7 @@ struct engine {
 	void *context;
 
 	int64_t now_ns;
-	uint64_t next_seq, next_step;
+	uint64_t next_seq;
 	struct rule_state *states;   /* by rule */
 	uint32_t *parent_pool;
 	struct cell **table;
@@ -186,12 +186,43 @@ struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
 /* Builds the key of group-by values in en->key; false when one is absent or empty. */
 bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occurrence *o);
-struct span key_value(const struct cell *c, uint32_t index);
+struct span key_value(const struct engine *en, const struct cell *c, uint32_t index);
+static inline struct span cell_key(const struct engine *en, const struct cell *c)
+{
+	return span_of(c->room + en->states[c->rule].entry_size, c->key_len);
+}
+static inline int64_t cell_pending(const struct cell *c)
+{
+	return c->state ? c->state->pending_ns : TIME_NONE;
+}
+static inline uint32_t cell_slots(const struct cell *c)
+{
+	return c->state ? c->state->n_slots : 0;
+}
 
 /* --- window.c --- */
 struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i);
+/* What stands in an entry behind its time. NULL: nothing, for entries of this rule. */
+static inline double *entry_number(const struct rule_state *s, const struct entry *e)
+{
+	return s->number_at ? (double *)(uintptr_t)((const char *)e + s->number_at) : NULL; /* value_sum … */
+}
+static inline struct kept **entry_kept(const struct rule_state *s, const struct entry *e)
+{
+	return s->kept_at ? (struct kept **)(uintptr_t)((const char *)e + s->kept_at) : NULL; /* to NULL: only counted */
+}
+static inline string_id *entry_value(const struct rule_state *s, const struct entry *e)
+{
+	return s->value_at ? (string_id *)(uintptr_t)((const char *)e + s->value_at) : NULL; /* value_count, concurrent */
+}
+static inline string_id *entry_tops(const struct rule_state *s, const struct entry *e)
+{
+	return s->tops_at ? (string_id *)(uintptr_t)((const char *)e + s->tops_at) : NULL; /* n_tops of them */
+}
+/* Sets what the rule's entries hold, and when they keep their events. */
+void entry_layout(struct engine *en, uint32_t rule);
 /* Adds in time order (at the end unless it came late). */
-void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value, struct kept *kept);
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value);
 /* Drops what is not in (now − W, now]. */
 void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns);
 void window_release(struct engine *en, struct cell *c);

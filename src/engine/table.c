@@ -70,12 +70,14 @@ int64_t cell_deadline(const struct cell *c)
 {
 	int64_t d = c->expires_ns;
 
-	if (c->incident || c->pending_ns != TIME_NONE) {
+	int64_t pending_ns = cell_pending(c);
+
+	if (c->incident || pending_ns != TIME_NONE) {
 		d = INT64_MAX;
 		if (c->incident)
 			d = c->incident->resolve_ns;
-		if (c->pending_ns != TIME_NONE && c->pending_ns < d)
-			d = c->pending_ns;
+		if (pending_ns != TIME_NONE && pending_ns < d)
+			d = pending_ns;
 		/* An incident that nothing resolves by time still ends when its key is never seen again. */
 		if (d == INT64_MAX)
 			d = c->expires_ns;
@@ -149,15 +151,33 @@ void table_reserve(struct engine *en, size_t n)
 		table_resize(en, (uint32_t)size);
 }
 
-struct cell *cell_find(struct engine *en, uint32_t rule, struct span key)
+static struct cell *find(const struct engine *en, uint32_t rule, struct span key, uint32_t hash)
 {
 	if (!en->n_table)
 		return NULL;
-	uint64_t hash = hash_bytes(key.ptr, key.len, rule);
 	for (struct cell *c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
-		if (c->hash == hash && c->rule == rule && span_equal(span_of(c->key, c->key_len), key))
+		if (c->hash == hash && c->rule == rule && span_equal(cell_key(en, c), key))
 			return c;
 	return NULL;
+}
+
+struct cell *cell_find(struct engine *en, uint32_t rule, struct span key)
+{
+	return find(en, rule, key, (uint32_t)hash_bytes(key.ptr, key.len, rule));
+}
+
+/* Of rules that do more than count events. */
+static struct cell_state *state_new(const struct correlation *k)
+{
+	bool temporal = k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED;
+	uint32_t n_slots = temporal ? k->n_inputs : 0;
+	struct cell_state *s = xcalloc(1, sizeof *s + n_slots * sizeof *s->slots);
+
+	s->pending_ns = s->held.last_ns = s->held.snapshot_ns = TIME_NONE;
+	s->n_slots = n_slots;
+	for (uint32_t i = 0; i < n_slots; i++)
+		s->slots[i].time_ns = s->slots[i].start_ns = TIME_NONE;
+	return s;
 }
 
 /* The stalest cell without an open incident; the stalest of all when every one has one. */
@@ -180,7 +200,8 @@ static void evict(struct engine *en, struct rule_state *s)
 struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
 {
 	struct rule_state *s = &en->states[rule];
-	struct cell *c = cell_find(en, rule, key);
+	uint32_t hash = (uint32_t)hash_bytes(key.ptr, key.len, rule);
+	struct cell *c = find(en, rule, key, hash);
 
 	if (c) {
 		if (c != s->newest) {
@@ -194,22 +215,19 @@ struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
 	if (en->n_cells >= en->n_table)
 		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
-	c = xcalloc(1, sizeof *c);
-	c->hash = hash_bytes(key.ptr, key.len, rule);
-	c->rule = rule;
-	c->key = xmemdup(key.ptr, key.len);
-	c->key_len = (uint32_t)key.len;
-	c->seq = en->next_seq++;
-	c->expires_ns = INT64_MAX;
-	c->pending_ns = TIME_NONE;
-	c->held.last_ns = TIME_NONE;
-	c->held.snapshot_ns = TIME_NONE;
+	c = xmalloc(sizeof *c + s->entry_size + key.len);
 	const struct correlation *k = en->rules->rules[rule].correlation;
-	if (k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED)) {
-		c->slots = xcalloc(k->n_inputs, sizeof *c->slots);
-		for (uint32_t i = 0; i < k->n_inputs; i++)
-			c->slots[i].time_ns = c->slots[i].start_ns = TIME_NONE;
-	}
+	*c = (struct cell){
+		.hash = hash,
+		.rule = rule,
+		.seq = en->next_seq++,
+		.expires_ns = INT64_MAX,
+		.state = k && k->type != CORRELATION_EVENT_COUNT ? state_new(k) : NULL,
+		.key_len = (uint32_t)key.len,
+		.window = { .ring = c->room, .cap = s->entry_size ? 1 : 0 },
+	};
+	if (key.len)
+		memcpy(c->room + s->entry_size, key.ptr, key.len);
 	c->hash_next = en->table[c->hash & (en->n_table - 1)];
 	en->table[c->hash & (en->n_table - 1)] = c;
 	list_append(s, c);
@@ -225,7 +243,6 @@ struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
 
 void cell_free(struct engine *en, struct cell *c)
 {
-	const struct correlation *k = en->rules->rules[c->rule].correlation;
 	struct cell **at = &en->table[c->hash & (en->n_table - 1)];
 
 	while (*at != c)
@@ -237,12 +254,12 @@ void cell_free(struct engine *en, struct cell *c)
 	en->stats.keys = --en->n_cells;
 
 	window_release(en, c);
-	for (uint32_t i = 0; c->slots && i < k->n_inputs; i++)
-		kept_unref(c->slots[i].kept);
-	free(c->slots);
-	kept_unref(c->trigger);
+	for (uint32_t i = 0; i < cell_slots(c); i++)
+		kept_unref(c->state->slots[i].kept);
+	if (c->state)
+		kept_unref(c->state->trigger);
+	free(c->state);
 	incident_free(en, c);
-	free(c->key);
 	free(c);
 }
 
@@ -278,9 +295,9 @@ bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occ
 	return true;
 }
 
-struct span key_value(const struct cell *c, uint32_t index)
+struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
 {
-	const char *p = c->key;
+	const char *p = cell_key(en, c).ptr;
 	uint32_t len;
 
 	for (;; index--) {

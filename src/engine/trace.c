@@ -35,8 +35,10 @@ void engine_trace_set(struct engine *en, const struct engine_trace *t)
 	en->trace = t;
 	en->trace_at_done = !t || !t->at;
 	for (uint32_t i = 0; t && i < en->rules->n_rules; i++)
-		if (traced(en, i))
+		if (traced(en, i)) {
 			en->states[i].keeps = true;
+			entry_layout(en, i);
+		}
 }
 
 bool trace_wants_source(const struct engine_trace *t, const struct ruleset *rs, const struct source *s)
@@ -55,7 +57,7 @@ static const struct trace_input *inputs_of(struct engine *en, const struct cell 
 	uint64_t seen = seen_inputs(en, c, k);
 
 	for (uint32_t i = 0; i < k->n_inputs; i++) {
-		const struct slot *s = &c->slots[i];
+		const struct slot *s = &c->state->slots[i];
 		list[i].rule = &en->rules->rules[k->inputs[i].rule];
 		list[i].negated = k->inputs[i].negated;
 		list[i].time_ns = s->time_ns;
@@ -76,9 +78,9 @@ static struct trace_cell view_of(struct engine *en, const struct cell *c, double
 		.value = value,
 		.holds = holds,
 		.n_entries = c->window.n,
-		.last_ns = k && k->type == CORRELATION_CONCURRENT ? c->held.snapshot_ns : c->held.last_ns,
-		.pending_ns = c->pending_ns,
-		.trigger = c->trigger ? &c->trigger->evidence : NULL,
+		.last_ns = !c->state ? TIME_NONE : k->type == CORRELATION_CONCURRENT ? c->state->held.snapshot_ns : c->state->held.last_ns,
+		.pending_ns = cell_pending(c),
+		.trigger = c->state && c->state->trigger ? &c->state->trigger->evidence : NULL,
 		.resolve_ns = INT64_MAX,
 		.opened_ns = TIME_NONE,
 		.engine = en,
@@ -88,14 +90,14 @@ static struct trace_cell view_of(struct engine *en, const struct cell *c, double
 	if (k) {
 		struct named_value *key = arena_alloc(&en->scratch, (k->n_keys + 1) * sizeof *key);
 		for (uint32_t i = 0; i < k->n_keys; i++)
-			key[i] = (struct named_value){ span_from_string(k->keys[i]), key_value(c, i) };
+			key[i] = (struct named_value){ span_from_string(k->keys[i]), key_value(en, c, i) };
 		v.key = key;
 		v.n_key = k->n_keys;
 		if (k->type != CORRELATION_SUSTAINED && k->type != CORRELATION_CONCURRENT) {
 			v.to_ns = en->now_ns;
 			v.from_ns = en->now_ns - k->timespan_ns;
 		}
-		if (c->slots) {
+		if (cell_slots(c)) {
 			v.inputs = inputs_of(en, c, k);
 			v.n_inputs = k->n_inputs;
 		}
@@ -112,12 +114,15 @@ static struct trace_cell view_of(struct engine *en, const struct cell *c, double
 void trace_entry(const struct trace_cell *c, uint32_t i, struct trace_entry *ret)
 {
 	const struct engine *en = c->engine;
-	const struct entry *e = window_at(&c->cell->window, en->states[c->cell->rule].entry_size, i);
-	const struct correlation *k = c->rule->correlation;
+	const struct rule_state *s = &en->states[c->cell->rule];
+	const struct entry *e = window_at(&c->cell->window, s->entry_size, i);
+	struct kept **kept = entry_kept(s, e);
+	const double *number = entry_number(s, e);
+	const string_id *value = entry_value(s, e);
 
-	*ret = (struct trace_entry){ e->time_ns, e->kept ? &e->kept->evidence : NULL, span_of(NULL, 0), e->number };
-	if (e->value && k->n_value_fields == 1)
-		ret->value = strings_text(&en->strings, e->value);
+	*ret = (struct trace_entry){ e->time_ns, kept && *kept ? &(*kept)->evidence : NULL, span_of(NULL, 0), number ? *number : 0 };
+	if (value && *value && c->rule->correlation->n_value_fields == 1)
+		ret->value = strings_text(&en->strings, *value);
 }
 
 void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void *context, const struct trace_cell *c), void *context)
@@ -130,12 +135,12 @@ void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void 
 		if (!k) {
 			holds = c->incident != NULL;
 		} else if (k->type == CORRELATION_SUSTAINED) {
-			value = (double)c->held.accrued_ns / NS_PER_SECOND;
-			holds = c->held.accrued_ns >= k->timespan_ns;
+			value = (double)c->state->held.accrued_ns / NS_PER_SECOND;
+			holds = c->state->held.accrued_ns >= k->timespan_ns;
 		} else if (k->type == CORRELATION_CONCURRENT) {
-			value = c->window.distinct.n_distinct;
+			value = c->state->distinct.n_distinct;
 			holds = bounds_hold(k, value);
-		} else if (c->slots) {
+		} else if (cell_slots(c)) {
 			uint64_t seen = seen_inputs(en, c, k);
 			value = (double)__builtin_popcountll(seen);
 			holds = condition_holds(k, seen);
@@ -180,7 +185,7 @@ void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell
 	struct trace_step s = { .kind = kind, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE };
 
 	if (kind == TRACE_GAP)
-		s.gap_ns = o->time_ns - c->held.last_ns;
+		s.gap_ns = o->time_ns - c->state->held.last_ns;
 	set_event(&s, o);
 	en->trace->step(en->trace->context, &s);
 }
@@ -209,9 +214,10 @@ void trace_tell_left(struct engine *en, const struct cell *c, const struct entry
 	struct trace_step s = { .kind = cut ? TRACE_CUT : TRACE_LEFT, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE,
 				.left_ns = left_ns };
 
-	if (e->kept) {
+	struct kept **kept = entry_kept(&en->states[c->rule], e);
+	if (kept && *kept) {
 		s.has_event = true;
-		s.event = e->kept->evidence;
+		s.event = (*kept)->evidence;
 	} else {
 		s.event.time_ns = e->time_ns;
 		s.event.source = s.event.file = "";

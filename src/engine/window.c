@@ -15,14 +15,79 @@ struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i)
 	return (struct entry *)(void *)(w->ring + (size_t)((w->head + i) & (w->cap - 1)) * entry_size);
 }
 
-static void window_grow(struct window *w, uint32_t entry_size)
+/* The least count that the bounds allow; 0 where they set none. */
+static double least_count(const struct correlation *k)
 {
-	uint32_t cap = w->cap ? w->cap * 2 : 1;
+	double least = 0;
+
+	for (uint32_t i = 0; i < k->n_bounds; i++) {
+		enum bound_op op = k->bounds[i].op;
+		double v = op == BOUND_GT ? floor(k->bounds[i].value) + 1 : op == BOUND_GTE || op == BOUND_EQ ? k->bounds[i].value : 0;
+		if (v > least)
+			least = v;
+	}
+	return least;
+}
+
+void entry_layout(struct engine *en, uint32_t rule)
+{
+	const struct correlation *k = en->rules->rules[rule].correlation;
+	struct rule_state *s = &en->states[rule];
+	bool distinct = false, counts = false, number = false;
+	size_t at = sizeof(struct entry);
+
+	s->entry_size = 0;
+	if (!k)
+		return;
+	switch (k->type) {
+	case CORRELATION_TEMPORAL:
+	case CORRELATION_TEMPORAL_ORDERED:
+	case CORRELATION_SUSTAINED:
+		return; /* no windows */
+	case CORRELATION_EVENT_COUNT:
+		counts = true;
+		break;
+	case CORRELATION_VALUE_COUNT:
+		counts = distinct = true;
+		break;
+	case CORRELATION_CONCURRENT:
+		distinct = true;
+		break;
+	case CORRELATION_VALUE_SUM:
+	case CORRELATION_VALUE_AVG:
+	case CORRELATION_VALUE_PERCENTILE:
+	case CORRELATION_VALUE_MIN:
+	case CORRELATION_VALUE_MAX:
+		number = true;
+		break;
+	}
+	s->number_at = number ? (uint8_t)at : 0;
+	at += number ? sizeof(double) : 0;
+	s->kept_at = s->keeps ? (uint8_t)at : 0;
+	at += s->keeps ? sizeof(struct kept *) : 0;
+	s->value_at = distinct ? (uint8_t)at : 0;
+	at += distinct ? sizeof(string_id) : 0;
+	s->tops_at = s->n_tops ? (uint8_t)at : 0;
+	at += s->n_tops * sizeof(string_id);
+	s->entry_size = (uint32_t)((at + 7) & ~(size_t)7);
+	/*
+	 * Each event adds one at most. An event is shown only where the condition comes true while it is among the newest ten: not, where that takes ten
+	 * more. (Of more than ten events of a key that come late together, ones that were there before are shown without.)
+	 */
+	double least = counts && !traced(en, rule) ? least_count(k) - (EVIDENCE_LIMIT - 1) : 0;
+	s->keeps_from = least <= 1 ? 0 : least < WINDOW_LIMIT ? (uint32_t)ceil(least) : WINDOW_LIMIT;
+}
+
+static void window_grow(struct cell *c, uint32_t entry_size)
+{
+	struct window *w = &c->window;
+	uint32_t cap = w->cap * 2;
 	char *ring = xmalloc((size_t)cap * entry_size);
 
 	for (uint32_t i = 0; i < w->n; i++)
 		memcpy(ring + (size_t)i * entry_size, window_at(w, entry_size, i), entry_size);
-	free(w->ring);
+	if (w->ring != c->room)
+		free(w->ring);
 	w->ring = ring;
 	w->cap = cap;
 	w->head = 0;
@@ -34,17 +99,18 @@ static void drop_oldest(struct engine *en, struct cell *c)
 	struct window *w = &c->window;
 	struct entry *e = window_at(w, s->entry_size, 0);
 
-	kept_unref(e->kept);
-	if (e->value) {
-		tally_remove(&w->distinct, &en->strings, e->value);
-		strings_unref(&en->strings, e->value);
+	if (s->kept_at)
+		kept_unref(*entry_kept(s, e));
+	if (s->value_at && *entry_value(s, e)) {
+		tally_remove(&c->state->distinct, &en->strings, *entry_value(s, e));
+		strings_unref(&en->strings, *entry_value(s, e));
 	}
-	w->sum -= e->number;
 	for (uint32_t i = 0; i < s->n_tops; i++)
-		strings_unref(&en->strings, e->tops[i]);
+		strings_unref(&en->strings, entry_tops(s, e)[i]);
 	w->head = (w->head + 1) & (w->cap - 1);
-	if (--w->n == 0)
-		w->sum = 0; /* rounding errors do not live longer than the window */
+	w->n--;
+	if (s->number_at) /* rounding errors do not live longer than the window */
+		c->state->sum = w->n ? c->state->sum - *entry_number(s, e) : 0;
 }
 
 struct entry *window_append(struct engine *en, struct cell *c)
@@ -52,13 +118,13 @@ struct entry *window_append(struct engine *en, struct cell *c)
 	uint32_t size = en->states[c->rule].entry_size;
 
 	if (c->window.n == c->window.cap)
-		window_grow(&c->window, size);
+		window_grow(c, size);
 	struct entry *e = window_at(&c->window, size, c->window.n++);
 	memset(e, 0, size);
 	return e;
 }
 
-void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value, struct kept *kept)
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value)
 {
 	struct rule_state *s = &en->states[c->rule];
 	struct window *w = &c->window;
@@ -70,7 +136,7 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 		en->stats.window_cut++;
 	}
 	if (w->n == w->cap)
-		window_grow(w, s->entry_size);
+		window_grow(c, s->entry_size);
 	uint32_t at = w->n++;
 	while (at > 0 && window_at(w, s->entry_size, at - 1)->time_ns > o->time_ns) {
 		memcpy(window_at(w, s->entry_size, at), window_at(w, s->entry_size, at - 1), s->entry_size);
@@ -78,25 +144,29 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 	}
 	struct entry *e = window_at(w, s->entry_size, at);
 	e->time_ns = o->time_ns;
-	e->number = number;
-	e->kept = kept_ref(kept);
-	e->value = 0;
-	e->padding = 0;
-	w->sum += number;
-	if (value.ptr) {
-		e->value = strings_get(&en->strings, value);
-		tally_add(&w->distinct, &en->strings, e->value);
+	if (s->number_at) {
+		*entry_number(s, e) = number;
+		c->state->sum += number;
+	}
+	if (s->value_at) {
+		string_id id = strings_get(&en->strings, value);
+		*entry_value(s, e) = id;
+		tally_add(&c->state->distinct, &en->strings, id);
 	}
 	for (uint32_t i = 0; i < s->n_tops; i++) {
 		struct span v = occurrence_field(o, en->rules->top_fields[i]);
-		e->tops[i] = v.len ? strings_get(&en->strings, v) : 0;
+		entry_tops(s, e)[i] = v.len ? strings_get(&en->strings, v) : 0;
 	}
+	if (!s->kept_at)
+		return;
+	bool keep = (s->value_at ? c->state->distinct.n_distinct : w->n) >= s->keeps_from;
+	*entry_kept(s, e) = keep ? kept_ref(occurrence_keep(o)) : NULL;
 	/* Only the newest few are shown as evidence: older ones are only counted. */
 	uint32_t n_kept = traced(en, c->rule) ? TRACE_KEPT_LIMIT : EVIDENCE_LIMIT;
-	if (kept && w->n > n_kept) {
-		struct entry *old = window_at(w, s->entry_size, w->n - 1 - n_kept);
-		kept_unref(old->kept);
-		old->kept = NULL;
+	if (w->n > n_kept) {
+		struct kept **old = entry_kept(s, window_at(w, s->entry_size, w->n - 1 - n_kept));
+		kept_unref(*old);
+		*old = NULL;
 	}
 }
 
@@ -116,9 +186,11 @@ void window_release(struct engine *en, struct cell *c)
 {
 	while (c->window.n)
 		drop_oldest(en, c);
-	tally_release(&c->window.distinct, &en->strings);
-	free(c->window.ring);
-	c->window = (struct window){ 0 };
+	if (c->state)
+		tally_release(&c->state->distinct, &en->strings);
+	if (c->window.ring != c->room)
+		free(c->window.ring);
+	c->window = (struct window){ .ring = c->room, .cap = en->states[c->rule].entry_size ? 1 : 0 };
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -128,11 +200,11 @@ static int compare_doubles(const void *a, const void *b)
 }
 
 /* Nearest rank: the smallest value such that at least p % of all are not greater. */
-static double window_percentile(const struct window *w, uint32_t size, double p)
+static double window_percentile(const struct rule_state *s, const struct window *w, double p)
 {
 	double *all = xmalloc(w->n * sizeof *all);
 	for (uint32_t i = 0; i < w->n; i++)
-		all[i] = window_at(w, size, i)->number;
+		all[i] = *entry_number(s, window_at(w, s->entry_size, i));
 	qsort(all, w->n, sizeof *all, compare_doubles);
 	double rank = ceil(p / 100 * w->n);
 	double value = all[rank < 1 ? 0 : (uint32_t)rank - 1];
@@ -143,23 +215,23 @@ static double window_percentile(const struct window *w, uint32_t size, double p)
 double window_value(const struct engine *en, const struct cell *c, const struct correlation *k)
 {
 	const struct window *w = &c->window;
-	uint32_t size = en->states[c->rule].entry_size;
+	const struct rule_state *s = &en->states[c->rule];
 	double value;
 
 	switch (k->type) {
 	case CORRELATION_VALUE_COUNT:
-		return w->distinct.n_distinct;
+		return c->state->distinct.n_distinct;
 	case CORRELATION_VALUE_SUM:
-		return w->sum;
+		return c->state->sum;
 	case CORRELATION_VALUE_AVG:
-		return w->n ? w->sum / w->n : 0;
+		return w->n ? c->state->sum / w->n : 0;
 	case CORRELATION_VALUE_PERCENTILE:
-		return w->n ? window_percentile(w, size, k->percentile) : 0;
+		return w->n ? window_percentile(s, w, k->percentile) : 0;
 	case CORRELATION_VALUE_MIN:
 	case CORRELATION_VALUE_MAX:
-		value = w->n ? window_at(w, size, 0)->number : 0;
+		value = w->n ? *entry_number(s, window_at(w, s->entry_size, 0)) : 0;
 		for (uint32_t i = 1; i < w->n; i++) {
-			double v = window_at(w, size, i)->number;
+			double v = *entry_number(s, window_at(w, s->entry_size, i));
 			if (k->type == CORRELATION_VALUE_MIN ? v < value : v > value)
 				value = v;
 		}
