@@ -8,6 +8,8 @@
  */
 #include "engine/state.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 
 bool bounds_hold(const struct correlation *k, double value)
@@ -55,9 +57,9 @@ static bool value_tuple(struct engine *en, const struct correlation *k, struct o
 		*ret = occurrence_field(o, k->value_fields[0]);
 		return ret->len > 0;
 	}
-	if (!key_build(en, k->value_fields, k->n_value_fields, o))
+	if (!key_build(&en->tuple, k->value_fields, k->n_value_fields, o))
 		return false;
-	*ret = buffer_span(&en->key);
+	*ret = buffer_span(&en->tuple);
 	return true;
 }
 
@@ -110,13 +112,12 @@ static bool window_step(struct engine *en, const struct rule *r, struct occurren
 			has_value = value_tuple(en, k, o, &value);
 		else if (k->type != CORRELATION_EVENT_COUNT)
 			has_value = value_number(k, o, &number);
-		if (value.ptr)
-			value = arena_dup_span(&en->scratch, value); /* en->key is about to be the cell's */
-		if (!has_value || !key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+		const struct key *key = has_value ? key_of(en, r->index, i, o) : NULL;
+		if (!key) {
 			key_missing(en, r, has_value ? k->inputs[i].keys : k->value_fields, has_value ? k->n_keys : k->n_value_fields, o);
 			continue;
 		}
-		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+		struct cell *c = cell_get(en, r->index, key);
 		if (is_taken(en, &taken, k, c))
 			continue; /* matched by two inputs: one event all the same */
 		window_expire(en, c, k->timespan_ns);
@@ -226,7 +227,7 @@ static bool slot_take(struct engine *en, struct cell *c, const struct correlatio
 	}
 	if (s->time_ns == TIME_NONE || o->time_ns >= s->time_ns) {
 		s->time_ns = o->time_ns;
-		if (en->states[c->rule].keeps || k->has_negation) {
+		if (en->states[c->rule].keeps) {
 			kept_unref(s->kept);
 			s->kept = kept_ref(occurrence_keep(o));
 		}
@@ -270,6 +271,18 @@ static void pending_drop(struct cell *c)
 	c->state->trigger = NULL;
 }
 
+static bool has_or(const struct presence *p)
+{
+	if (!p)
+		return false;
+	if (p->op == PRESENCE_OR)
+		return true;
+	for (uint32_t i = 0; i < p->n_children; i++)
+		if (has_or(p->children[i]))
+			return true;
+	return false;
+}
+
 static uint64_t positive_inputs(const struct correlation *k)
 {
 	uint64_t all = 0;
@@ -279,25 +292,48 @@ static uint64_t positive_inputs(const struct correlation *k)
 	return all;
 }
 
+void correlation_plan(struct engine *en, uint32_t rule)
+{
+	const struct rule *r = &en->rules->rules[rule];
+	const struct correlation *k = r->correlation;
+	struct rule_state *s = &en->states[rule];
+
+	s->needs_all = !k->n_bounds && !has_or(k->presence);
+	s->keys = xcalloc(k->n_inputs + 1, sizeof *s->keys);
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		s->keys[i] = key_plan(en, k->inputs[i].keys, k->n_keys);
+	if (k->type != CORRELATION_TEMPORAL && k->type != CORRELATION_TEMPORAL_ORDERED)
+		return;
+	s->inputs = xcalloc(k->n_inputs + 1, sizeof *s->inputs);
+	for (uint32_t i = 0; i < k->n_inputs; i++)
+		s->inputs[i] = (struct input_plan){
+			.waits = waits_for(k, &k->inputs[i]),
+			.forbids = forbids_before(en, r, i),
+			.ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i),
+			.breaks_after = breaks_chain_after(en, r, i),
+		};
+}
+
 /* What was not to be has happened: no absence any more, and the end of one that was told. */
 static void negated_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
+	const struct input_plan *plan = &en->states[r->index].inputs[i];
+	const struct key *key = key_of(en, r->index, i, o);
 
-	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+	if (!key) {
 		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 		return;
 	}
-	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+	struct cell *c = cell_find(en, r->index, key);
 	if (!c)
 		return;
-	bool ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i);
-	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && ends && waits_for(k, &k->inputs[i])) {
+	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && plan->ends && plan->waits) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_MET, c, o);
 		pending_drop(c);
 	}
-	if (c->incident && ends && o->time_ns >= c->incident->last_ns)
+	if (c->incident && plan->ends && o->time_ns >= c->incident->last_ns)
 		incident_resolve(en, c);
 	cell_schedule(en, c);
 }
@@ -306,9 +342,11 @@ static void negated_remember(struct engine *en, const struct rule *r, uint32_t i
 {
 	const struct correlation *k = r->correlation;
 
-	if (!forbids_before(en, r, i) || !key_build(en, k->inputs[i].keys, k->n_keys, o))
+	const struct key *key = en->states[r->index].inputs[i].forbids ? key_of(en, r->index, i, o) : NULL;
+
+	if (!key)
 		return;
-	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	struct cell *c = cell_get(en, r->index, key);
 	if (o->time_ns > c->state->slots[i].time_ns)
 		c->state->slots[i].time_ns = o->time_ns;
 	expires_at_least(c, later(en->now_ns, k->timespan_ns));
@@ -336,13 +374,15 @@ static void absence_undetermined(struct engine *en, const struct rule *r, int64_
 static bool positive_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
+	const struct input_plan *plans = en->states[r->index].inputs;
+	const struct key *key = key_of(en, r->index, i, o);
 	bool fires = false;
 
-	if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+	if (!key) {
 		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 		return false;
 	}
-	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	struct cell *c = cell_get(en, r->index, key);
 	bool taken = slot_take(en, c, k, i, o);
 	expires_at_least(c, later(en->now_ns, k->timespan_ns));
 
@@ -360,8 +400,8 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		bool waits = false;
 		uint64_t with = seen;
 		for (uint32_t j = 0; j < k->n_inputs; j++) {
-			waits |= waits_for(k, &k->inputs[j]);
-			if (forbids_before(en, r, j) && c->state->slots[j].time_ns > en->now_ns - k->timespan_ns)
+			waits |= plans[j].waits;
+			if (plans[j].forbids && c->state->slots[j].time_ns > en->now_ns - k->timespan_ns)
 				with |= UINT64_C(1) << j;
 		}
 		triggers = condition_holds(k, with);
@@ -396,12 +436,12 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 /* A negated input between two positive ones: what was begun before it can no longer be completed. */
 static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
-	const struct correlation *k = r->correlation;
-	int j = breaks_chain_after(en, r, i);
+	int j = en->states[r->index].inputs[i].breaks_after;
+	const struct key *key = j < 0 ? NULL : key_of(en, r->index, i, o);
 
-	if (j < 0 || !key_build(en, k->inputs[i].keys, k->n_keys, o))
+	if (!key)
 		return;
-	struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+	struct cell *c = cell_find(en, r->index, key);
 	if (c && o->time_ns >= c->state->slots[j].time_ns)
 		c->state->slots[j].start_ns = TIME_NONE;
 }
@@ -482,20 +522,21 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 {
 	const struct correlation *k = r->correlation;
 	bool holds = bit_test(en->fired, k->inputs[0].rule);
+	const struct key *key = key_of(en, r->index, 0, o);
 
-	if (!key_build(en, k->inputs[0].keys, k->n_keys, o)) {
+	if (!key) {
 		if (holds)
 			key_missing(en, r, k->inputs[0].keys, k->n_keys, o);
 		return false;
 	}
 	if (!holds) {
-		struct cell *c = cell_find(en, r->index, buffer_span(&en->key));
+		struct cell *c = cell_find(en, r->index, key);
 		if (c && (c->state->held.last_ns == TIME_NONE || o->time_ns >= c->state->held.last_ns))
 			held_end(en, c, o);
 		return false;
 	}
 
-	struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+	struct cell *c = cell_get(en, r->index, key);
 	struct held *h = &c->state->held;
 	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns) {
 		if (traced(en, r->index))
@@ -532,12 +573,12 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 			key_missing(en, r, k->value_fields, k->n_value_fields, o);
 			continue;
 		}
-		value = arena_dup_span(&en->scratch, value);
-		if (!key_build(en, k->inputs[i].keys, k->n_keys, o)) {
+		const struct key *key = key_of(en, r->index, i, o);
+		if (!key) {
 			key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 			continue;
 		}
-		struct cell *c = cell_get(en, r->index, buffer_span(&en->key));
+		struct cell *c = cell_get(en, r->index, key);
 		struct held *h = &c->state->held;
 		int64_t snapshot = o->event && o->event->snapshot_ns != TIME_NONE ? o->event->snapshot_ns : o->time_ns;
 		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns) {
@@ -622,7 +663,8 @@ static void detection_fired(struct engine *en, const struct rule *r, struct occu
 		trace_tell_rule(en, TRACE_MATCHED, r, o, FIELD_NONE);
 	if (!r->alerts)
 		return;
-	struct cell *c = cell_get(en, r->index, SPAN(""));
+	struct key key = key_from(SPAN(""));
+	struct cell *c = cell_get(en, r->index, &key);
 	c->expires_ns = en->now_ns;
 	incident_hold(en, c, o, 1);
 	cell_schedule(en, c);
@@ -632,6 +674,7 @@ void correlate(struct engine *en, struct occurrence *o)
 {
 	uint32_t n_words = (en->rules->n_rules + 63) / 64;
 
+	en->step++;
 	for (uint32_t w = 0; w < n_words; w++) {
 		uint64_t done = 0, todo;
 		while ((todo = (en->fired[w] | en->dirty[w]) & ~done)) {

@@ -62,18 +62,6 @@ static uint32_t *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *r
 	return list;
 }
 
-static bool has_or(const struct presence *p)
-{
-	if (!p)
-		return false;
-	if (p->op == PRESENCE_OR)
-		return true;
-	for (uint32_t i = 0; i < p->n_children; i++)
-		if (has_or(p->children[i]))
-			return true;
-	return false;
-}
-
 struct engine *engine_new(const struct ruleset *rs, const struct engine_options *o, engine_sink *sink,
 			  engine_notice *notice, void *context)
 {
@@ -95,12 +83,12 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->dirty = xcalloc(n_words ? n_words : 1, sizeof *en->dirty);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		struct rule_state *s = &en->states[i];
-		const struct correlation *k = rs->rules[i].correlation;
 		s->parents = parents_of(rs, i, &s->n_parents);
 		s->keeps = rs->rules[i].alerts;
 		s->n_tops = s->keeps ? rs->n_top_fields : 0;
 		entry_layout(en, i);
-		s->needs_all = k && !k->n_bounds && !has_or(k->presence);
+		if (rs->rules[i].correlation)
+			correlation_plan(en, i);
 		about_incidents |= rs->rules[i].about_incidents;
 	}
 	en->incident_source = incident_source_plan;
@@ -128,8 +116,14 @@ void engine_free(struct engine *en)
 		kept_unref(q->kept);
 		free(q);
 	}
-	for (uint32_t i = 0; i < en->rules->n_rules; i++)
+	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
 		free((void *)(uintptr_t)en->states[i].parents);
+		free(en->states[i].keys);
+		free(en->states[i].inputs);
+	}
+	for (uint32_t i = 0; i < en->n_keys; i++)
+		buffer_release(&en->keys[i].text);
+	free(en->keys);
 	for (uint32_t i = 0; i < en->n_seen; i++) {
 		free(en->seen[i].sustained);
 		free(en->seen[i].concurrent);
@@ -140,7 +134,7 @@ void engine_free(struct engine *en)
 	free(en->dirty);
 	strings_release(&en->strings);
 	map_release(&en->names);
-	buffer_release(&en->key);
+	buffer_release(&en->tuple);
 	arena_release(&en->scratch);
 	if (en->incident_matcher) {
 		matcher_free(en->incident_matcher);

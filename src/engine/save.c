@@ -487,17 +487,17 @@ static void get_incident(struct loader *l, struct cell *c, struct codec_reader *
 	}
 }
 
-/* Into en->key, as key_build() makes it. */
+/* Into en->tuple, as key_build() makes it. */
 static void get_key(struct engine *en, uint32_t n, struct codec_reader *in)
 {
-	buffer_clear(&en->key);
+	buffer_clear(&en->tuple);
 	for (; n; n--) {
 		struct span v = codec_get_span(in);
 		uint32_t len = (uint32_t)v.len;
 		if (v.len > UINT32_MAX)
 			in->bad = true;
-		buffer_append(&en->key, &len, sizeof len);
-		buffer_append_span(&en->key, v);
+		buffer_append(&en->tuple, &len, sizeof len);
+		buffer_append_span(&en->tuple, v);
 	}
 }
 
@@ -513,7 +513,8 @@ static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct c
 		return;
 	}
 	uint64_t next_seq = en->next_seq;
-	struct cell *c = cell_get(en, rule, buffer_span(&en->key));
+	struct key key = key_from(buffer_span(&en->tuple));
+	struct cell *c = cell_get(en, rule, &key);
 	if (en->next_seq == next_seq) { /* the same key twice */
 		in->bad = true;
 		return;

@@ -103,6 +103,14 @@ struct cell {
 	char room[];                /* one entry of the window, then the key: per group-by value 4 bytes of length, bytes */
 };
 
+/* What an input of a temporal correlation is, when it is negated. */
+struct input_plan {
+	bool waits;                 /* an absence waits for it */
+	bool forbids;               /* having been in the window it forbids */
+	bool ends;                  /* with all the others it makes the condition false: so it ends an absence */
+	int breaks_after;           /* it breaks chains that end at this input; -1: it breaks none */
+};
+
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
@@ -111,11 +119,28 @@ struct rule_state {
 	uint8_t number_at, kept_at, value_at, tops_at; /* where in an entry these stand; 0: it has none */
 	bool keeps;                 /* events are kept: it alerts */
 	uint32_t keeps_from;        /* its condition needs so many events, or distinct values, that they need not be kept below this */
+	uint32_t *keys;             /* by input: which of engine.keys its group-by values are */
 	const uint32_t *parents;    /* correlations that take it as an input, ascending */
 	uint32_t n_parents;
+	struct input_plan *inputs;  /* temporal: by input */
 	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
 	bool told_undetermined;     /* once is enough */
 	int64_t observed_from_ns;   /* every negated input has a source that is observed from then on; INT64_MAX: not all have */
+};
+
+/* Group-by values, as one string. */
+struct key {
+	struct span text;           /* per value 4 bytes of length, bytes; ptr NULL: one is absent */
+	uint64_t hash;
+};
+
+/* A list of group-by fields, which several rules may have in common: its values are put together once for each occurrence. */
+struct key_plan {
+	const field_id *fields;
+	uint32_t n_fields;
+	uint64_t step;              /* whose key it is */
+	struct key key;
+	struct buffer text;
 };
 
 struct heap_item {
@@ -142,6 +167,7 @@ struct engine {
 
 	int64_t now_ns;
 	uint64_t next_seq;
+	uint64_t step;               /* of correlate(): one occurrence each */
 	struct rule_state *states;   /* by rule */
 	uint32_t *parent_pool;
 	struct cell **table;
@@ -156,7 +182,9 @@ struct engine {
 
 	uint64_t *fired;             /* bit per rule: it fired in this step */
 	uint64_t *dirty;             /* bit per rule: an input of it fired */
-	struct buffer key;           /* scratch */
+	struct key_plan *keys;       /* distinct lists of group-by fields */
+	uint32_t n_keys, cap_keys;
+	struct buffer tuple;         /* scratch */
 	struct arena scratch;        /* of one state change */
 
 	struct source incident_source;
@@ -172,11 +200,11 @@ struct engine {
 };
 
 /* --- table.c: cells by key, by age, by deadline --- */
-struct cell *cell_find(struct engine *en, uint32_t rule, struct span key);
+struct cell *cell_find(struct engine *en, uint32_t rule, const struct key *key);
 /* Room for n more cells. */
 void table_reserve(struct engine *en, size_t n);
 /* Finds or makes it; at the cap the stalest cell of the rule gives way. Moves it to the newest end. */
-struct cell *cell_get(struct engine *en, uint32_t rule, struct span key);
+struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key);
 void cell_free(struct engine *en, struct cell *c);
 /* To be called after anything that may bring the cell's deadline nearer. */
 void cell_schedule(struct engine *en, struct cell *c);
@@ -184,8 +212,13 @@ int64_t cell_deadline(const struct cell *c);
 /* The next cell whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. */
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
-/* Builds the key of group-by values in en->key; false when one is absent or empty. */
-bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occurrence *o);
+/* Puts values together as a key's text; false when one is absent or empty. */
+bool key_build(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o);
+struct key key_from(struct span text);
+/* The place in engine.keys of a list of fields. */
+uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n);
+/* The key of the occurrence for an input of the rule; NULL when a value is absent or empty. Valid as long as the occurrence. */
+const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o);
 struct span key_value(const struct engine *en, const struct cell *c, uint32_t index);
 static inline struct span cell_key(const struct engine *en, const struct cell *c)
 {
@@ -232,6 +265,8 @@ double window_value(const struct engine *en, const struct cell *c, const struct 
 /* --- correlate.c --- */
 /* Runs everything that follows from the rules that fired (bits in en->fired), in order of rule index. */
 void correlate(struct engine *en, struct occurrence *o);
+/* What does not change of a correlation: rule_state.keys, inputs. */
+void correlation_plan(struct engine *en, uint32_t rule);
 /* The rules whose bits are set in en->dirty are run too: sustained ones see every event of their sources. */
 void snapshot_end(struct engine *en, const struct event *e);
 /* What was waited for did not come: judge the absence. */

@@ -151,7 +151,14 @@ void table_reserve(struct engine *en, size_t n)
 		table_resize(en, (uint32_t)size);
 }
 
-static struct cell *find(const struct engine *en, uint32_t rule, struct span key, uint32_t hash)
+static uint32_t cell_hash(uint32_t rule, uint64_t key_hash)
+{
+	uint64_t h = key_hash ^ rule * UINT64_C(0x9E3779B97F4A7C15);
+
+	return (uint32_t)(h ^ h >> 32);
+}
+
+static inline struct cell *find(const struct engine *en, uint32_t rule, struct span key, uint32_t hash)
 {
 	if (!en->n_table)
 		return NULL;
@@ -161,9 +168,9 @@ static struct cell *find(const struct engine *en, uint32_t rule, struct span key
 	return NULL;
 }
 
-struct cell *cell_find(struct engine *en, uint32_t rule, struct span key)
+struct cell *cell_find(struct engine *en, uint32_t rule, const struct key *key)
 {
-	return find(en, rule, key, (uint32_t)hash_bytes(key.ptr, key.len, rule));
+	return find(en, rule, key->text, cell_hash(rule, key->hash));
 }
 
 /* Of rules that do more than count events. */
@@ -197,10 +204,11 @@ static void evict(struct engine *en, struct rule_state *s)
 	en->stats.evicted++;
 }
 
-struct cell *cell_get(struct engine *en, uint32_t rule, struct span key)
+struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted)
 {
 	struct rule_state *s = &en->states[rule];
-	uint32_t hash = (uint32_t)hash_bytes(key.ptr, key.len, rule);
+	struct span key = wanted->text;
+	uint32_t hash = cell_hash(rule, wanted->hash);
 	struct cell *c = find(en, rule, key, hash);
 
 	if (c) {
@@ -274,11 +282,9 @@ void table_release(struct engine *en)
 
 /* ---- keys ---- */
 
-bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occurrence *o)
+bool key_build(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o)
 {
-	struct buffer *key = &en->key;
-
-	buffer_clear(key);
+	buffer_clear(text);
 	for (uint32_t i = 0; i < n; i++) {
 		struct span v = occurrence_field(o, fields[i]);
 		if (v.len == 0)
@@ -286,13 +292,41 @@ bool key_build(struct engine *en, const field_id *fields, uint32_t n, struct occ
 		if (v.len > 4096)
 			v.len = 4096;
 		uint32_t len = (uint32_t)v.len;
-		if (key->cap - key->len < sizeof len + len)
-			buffer_reserve(key, sizeof len + len);
-		memcpy(key->data + key->len, &len, sizeof len);
-		memcpy(key->data + key->len + sizeof len, v.ptr, len);
-		key->len += sizeof len + len;
+		if (text->cap - text->len < sizeof len + len)
+			buffer_reserve(text, sizeof len + len);
+		memcpy(text->data + text->len, &len, sizeof len);
+		memcpy(text->data + text->len + sizeof len, v.ptr, len);
+		text->len += sizeof len + len;
 	}
 	return true;
+}
+
+struct key key_from(struct span text)
+{
+	return (struct key){ text, hash_bytes(text.ptr, text.len, 0) };
+}
+
+uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n)
+{
+	for (uint32_t i = 0; i < en->n_keys; i++)
+		if (en->keys[i].n_fields == n && (n == 0 || memcmp(en->keys[i].fields, fields, n * sizeof *fields) == 0))
+			return i;
+	ARRAY_GROW(en->keys, en->n_keys, en->cap_keys);
+	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .n_fields = n };
+	return en->n_keys++;
+}
+
+const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o)
+{
+	struct key_plan *p = &en->keys[en->states[rule].keys[input]];
+
+	if (p->step != en->step) {
+		p->step = en->step;
+		p->key.text.ptr = NULL;
+		if (key_build(&p->text, p->fields, p->n_fields, o))
+			p->key = key_from(buffer_span(&p->text));
+	}
+	return p->key.text.ptr ? &p->key : NULL;
 }
 
 struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
