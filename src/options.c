@@ -148,11 +148,13 @@ static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64
 
 static void add_output(struct options *o, const char *text, struct diag_list *diags)
 {
-	static const char *const names[] = { "text", "jsonl", "commands", "gt", NULL };
+	const char *names[EMIT_FORMAT_COUNT + 1] = { NULL };
 	const char *equals = strchr(text, '=');
 	struct span name = span_of(text, equals ? (size_t)(equals - text) : strlen(text));
 	struct output_option out = { EMIT_TEXT, equals ? equals + 1 : NULL };
 
+	for (int f = 0; f < EMIT_FORMAT_COUNT; f++)
+		names[f] = emit_format_name((enum emit_format)f);
 	if (!emit_format_from_name(name, &out.format)) {
 		char word[32];
 		snprintf(word, sizeof word, "%.*s", (int)name.len, name.ptr);

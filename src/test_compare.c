@@ -3,7 +3,6 @@
  */
 #include "test_compare.h"
 
-#include "base/memory.h"
 #include "base/quote.h"
 
 #include <inttypes.h>

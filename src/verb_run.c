@@ -3,8 +3,6 @@
  */
 #include "cli.h"
 
-#include "base/memory.h"
-#include "base/quote.h"
 #include "checkpoint.h"
 
 #include <inttypes.h>

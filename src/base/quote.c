@@ -12,7 +12,6 @@
 #include <emmintrin.h>
 #endif
 #include <assert.h>
-#include <stdint.h>
 
 /*
  * How many of the bytes at p are the beginning of a well-formed sequence

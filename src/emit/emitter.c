@@ -6,13 +6,12 @@
  */
 #include "emit/formats.h"
 
-static const char *const format_names[] = {
+static const char *const format_names[EMIT_FORMAT_COUNT] = {
 	[EMIT_TEXT] = "text",
 	[EMIT_JSONL] = "jsonl",
 	[EMIT_COMMANDS] = "commands",
 	[EMIT_GT] = "gt",
 };
-#define N_FORMATS (sizeof format_names / sizeof *format_names)
 
 const char *emit_format_name(enum emit_format f)
 {
@@ -21,7 +20,7 @@ const char *emit_format_name(enum emit_format f)
 
 bool emit_format_from_name(struct span name, enum emit_format *ret)
 {
-	for (size_t i = 0; i < N_FORMATS; i++)
+	for (size_t i = 0; i < EMIT_FORMAT_COUNT; i++)
 		if (span_equal(name, span_from_string(format_names[i]))) {
 			*ret = (enum emit_format)i;
 			return true;

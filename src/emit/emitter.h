@@ -4,10 +4,10 @@
 #ifndef TOCSIN_EMIT_EMITTER_H
 #define TOCSIN_EMIT_EMITTER_H
 
-#include "base/codec.h"
 #include "engine/incident.h"
 
 enum emit_format { EMIT_TEXT, EMIT_JSONL, EMIT_COMMANDS, EMIT_GT };
+#define EMIT_FORMAT_COUNT (EMIT_GT + 1)
 bool emit_format_from_name(struct span name, enum emit_format *ret);
 const char *emit_format_name(enum emit_format f);
 

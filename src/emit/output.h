@@ -10,6 +10,7 @@
 #ifndef TOCSIN_EMIT_OUTPUT_H
 #define TOCSIN_EMIT_OUTPUT_H
 
+#include "base/codec.h"
 #include "emit/emitter.h"
 
 #include <sys/types.h>

@@ -116,11 +116,6 @@ void decoder_free(struct decoder *d)
 	free(d);
 }
 
-const struct source *decoder_source(const struct decoder *d)
-{
-	return d->source;
-}
-
 void decoder_begin_file(struct decoder *d, int64_t mtime_ns)
 {
 	d->context.mtime_ns = mtime_ns;

@@ -51,7 +51,6 @@ struct decoder;
 struct decoder *decoder_new(const struct source *s, const struct field_table *fields, const struct zone *default_zone,
 			    size_t record_limit);
 void decoder_free(struct decoder *d);
-const struct source *decoder_source(const struct decoder *d);
 
 /*
  * What a stamp may fall back on: the file's mtime when a new file begins (a missing year; lines without any stamp).

@@ -64,17 +64,6 @@ const char *format_name(enum format f)
 	return format_names[f];
 }
 
-bool format_from_name(struct span name, enum format *ret)
-{
-	for (size_t i = 0; i < BUILTIN_COUNT; i++) {
-		if (span_equal(name, span_from_string(format_names[i]))) {
-			*ret = (enum format)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 const struct source *builtin_sources(size_t *ret_n)
 {
 	*ret_n = BUILTIN_COUNT;

@@ -26,8 +26,6 @@ enum format {
 #define FORMAT_COUNT (FORMAT_INCIDENT + 1)
 
 const char *format_name(enum format f);
-/* Of the built-in readable ones; false when unknown. */
-bool format_from_name(struct span name, enum format *ret);
 
 /* A `source:` document, compiled. Keys: see tocsin-rules(5). */
 struct source_pattern; /* PCRE2 code and its groups' fields; record/pattern.h */

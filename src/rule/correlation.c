@@ -4,7 +4,6 @@
  * every input has a field for every key. It does not know in which order the rules are evaluated: inputs are drafts until ruleset.c
  * has put them in order.
  */
-#include "base/memory.h"
 #include "rule/condition.h"
 #include <stdlib.h>
 

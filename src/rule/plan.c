@@ -2,7 +2,6 @@
  * plan.c: decides what follows from an incident: incident: and response:, with the texts in them. Invariants: no command's program comes
  * from a log line, and no placeholder stands in a word that a shell or another interpreter would run.
  */
-#include "base/memory.h"
 #include "rule/loader.h"
 #include <ctype.h>
 #include <stdlib.h>

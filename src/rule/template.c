@@ -3,7 +3,6 @@
  * whatever the values are; a word that could act as an option, or be cut at a NUL, is refused, not repaired.
  */
 #include "rule/template.h"
-#include "base/memory.h"
 #include "rule/loader.h"
 
 #define WORD_LIMIT (128u << 10) /* MAX_ARG_STRLEN of Linux, with the NUL behind it */
