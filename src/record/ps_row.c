@@ -57,12 +57,46 @@ static size_t start_clock(struct span s, struct civil *ret, enum ps_tier *ret_ti
 	return n >= 2 ? i : 0;
 }
 
+/* From the instant that a cell names, and how precisely it does, to when the process began. */
+static bool estimate(const struct format_context *c, const struct ps_snapshot *s, enum ps_tier tier, int64_t t, struct civil *civil,
+		     struct ps_estimate *ret)
+{
+	int64_t width_ns = 0;
+
+	switch (tier) {
+	case PS_TIER_EXACT:
+		*ret = (struct ps_estimate){ tier, t, t - PS_SLACK_NS, t + PS_SLACK_NS };
+		return true;
+	case PS_TIER_MINUTE:
+		*ret = (struct ps_estimate){ tier, t, t - NS_PER_SECOND, t + 61 * NS_PER_SECOND };
+		return true;
+	case PS_TIER_HOUR:
+		width_ns = 3600 * NS_PER_SECOND;
+		break;
+	case PS_TIER_DAY:
+		width_ns = DAY_NS;
+		break;
+	case PS_TIER_YEAR:
+		width_ns = 366 * DAY_NS;
+		civil->year++;
+		if (civil_valid(civil))
+			width_ns = local_to_time(c, s, civil) - t;
+		break;
+	case PS_TIER_NONE:
+		return false;
+	}
+	*ret = (struct ps_estimate){ tier, t + width_ns, t - NS_PER_SECOND, t + width_ns + NS_PER_SECOND };
+	if (ret->start_ns > s->time_ns)
+		ret->start_ns = s->time_ns > t ? ps_floor_div(s->time_ns, NS_PER_SECOND) * NS_PER_SECOND : t;
+	return true;
+}
+
 /* What a START cell says, given when the row was written. */
 static bool start_estimate(const struct format_context *c, const struct ps_snapshot *s, struct span text, struct ps_estimate *ret)
 {
 	int64_t seconds = ps_floor_div(s->time_ns, NS_PER_SECOND);
 	int64_t today = ps_floor_div(seconds + (s->has_offset ? s->offset_s : zone_offset_s(c->zone, s->time_ns)), 86400);
-	int64_t limit = s->time_ns + 61 * NS_PER_SECOND, t = TIME_NONE, width_ns = 0;
+	int64_t limit = s->time_ns + 61 * NS_PER_SECOND, t = TIME_NONE;
 	struct civil civil = { 0 };
 	int this_year, this_month, this_day, weekday = ps_weekday_at(text), month;
 	enum ps_tier tier;
@@ -126,32 +160,7 @@ static bool start_estimate(const struct format_context *c, const struct ps_snaps
 	}
 	if (t == TIME_NONE || t > limit)
 		return false;
-	switch (tier) {
-	case PS_TIER_EXACT:
-		*ret = (struct ps_estimate){ tier, t, t - PS_SLACK_NS, t + PS_SLACK_NS };
-		return true;
-	case PS_TIER_MINUTE:
-		*ret = (struct ps_estimate){ tier, t, t - NS_PER_SECOND, t + 61 * NS_PER_SECOND };
-		return true;
-	case PS_TIER_HOUR:
-		width_ns = 3600 * NS_PER_SECOND;
-		break;
-	case PS_TIER_DAY:
-		width_ns = DAY_NS;
-		break;
-	case PS_TIER_YEAR:
-		width_ns = 366 * DAY_NS;
-		civil.year++;
-		if (civil_valid(&civil))
-			width_ns = local_to_time(c, s, &civil) - t;
-		break;
-	case PS_TIER_NONE:
-		return false;
-	}
-	*ret = (struct ps_estimate){ tier, t + width_ns, t - NS_PER_SECOND, t + width_ns + NS_PER_SECOND };
-	if (ret->start_ns > s->time_ns)
-		ret->start_ns = s->time_ns > t ? seconds * NS_PER_SECOND : t;
-	return true;
+	return estimate(c, s, tier, t, &civil, ret);
 }
 
 /* ---- rows ---- */

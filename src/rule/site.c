@@ -93,13 +93,27 @@ static void read_globs(struct loader *l, const struct yaml_node *section, struct
 	s->file_globs = texts;
 }
 
+static void check_source_name(struct loader *l, const struct yaml_node *name)
+{
+	size_t n;
+	const struct source *builtin = builtin_sources(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(builtin[i].name, name->text.ptr) == 0)
+			report(l, DIAG_ERROR, name, "the source \"%s\" is built in", name->text.ptr);
+	if (strcmp(name->text.ptr, format_name(FORMAT_INCIDENT)) == 0)
+		report(l, DIAG_ERROR, name, "the source \"%s\" is that of incidents", name->text.ptr);
+	for (size_t i = 0; i < l->n_sources; i++)
+		if (strcmp(l->sources[i].source->name, name->text.ptr) == 0)
+			report(l, DIAG_ERROR, name, "there is a source \"%s\" already", name->text.ptr);
+}
+
 void compile_source(struct loader *l, const struct yaml_node *document)
 {
 	static const char *const known[] = { "name", "pattern", "start", "time", "time-format", "tz", "files", "logsource", NULL };
 	const struct yaml_node *section = yaml_find(document, "source")->value, *name, *pattern, *start, *time, *format, *zone;
 	struct source *s = arena_zalloc(&l->rs->arena, sizeof *s);
 	struct site_source site = { .source = s };
-	const struct source *builtin;
 	size_t n_builtin, errors = l->diags->n_errors, first;
 	const char *time_field = "time", *problem;
 	uint32_t options = 0;
@@ -123,21 +137,12 @@ void compile_source(struct loader *l, const struct yaml_node *document)
 		hint(l, "pattern: '^(?<time>\\S+ \\S+) (?<message>.*)$', with named groups that become fields");
 	}
 	if (name && pattern) {
-		builtin = builtin_sources(&n_builtin);
-		for (size_t i = 0; i < n_builtin; i++)
-			if (strcmp(builtin[i].name, name->text.ptr) == 0)
-				report(l, DIAG_ERROR, name, "the source \"%s\" is built in", name->text.ptr);
-		if (strcmp(name->text.ptr, format_name(FORMAT_INCIDENT)) == 0)
-			report(l, DIAG_ERROR, name, "the source \"%s\" is that of incidents", name->text.ptr);
-		for (size_t i = 0; i < l->n_sources; i++)
-			if (strcmp(l->sources[i].source->name, name->text.ptr) == 0)
-				report(l, DIAG_ERROR, name, "there is a source \"%s\" already", name->text.ptr);
+		check_source_name(l, name);
 		if (regex_check(l, pattern, pattern->text, &options, &site.fields) == 0) {
 			if (time)
 				time_field = keep_text(l, time->text);
-			if (time && !has_group(l->rs, &site.fields, time_field)) {
+			if (time && !has_group(l->rs, &site.fields, time_field))
 				report(l, DIAG_ERROR, time, "the pattern has no group \"%s\"", time_field);
-			}
 		}
 		options = 0;
 		if (start)
