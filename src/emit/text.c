@@ -1,9 +1,9 @@
 /*
  * text.c: state changes for people at a terminal.
  *
- *	2026-02-17 05:36:14  CRITICAL  open      runaway_pytest  mcp_memory pid 41702
- *	                     pytest has run for 1800 s (PID 41702, 97 % CPU): python -m pytest tests/integration
- *	                     $ gt nudge hq-mayor --mode=queue 'CRITICAL: runaway pytest …'
+ *	2026-02-17 06:40:27  CRITICAL  open      kill_storm
+ *	                     6 unplanned kills in 1 h, 6 in all: 4 × prajna/witness, 1 × cachekit_saas/witness, 1 × mayor
+ *	                     $ gt nudge hq-mayor --mode=queue 'ESCALATION: agent kill storm, 6 unplanned kills in 1 h: …'
  *
  * Invariant: whatever a log holds, nothing of it moves the cursor, sets a colour, turns the direction of writing or
  * begins a line; and with a width given, no line is wider, commands excepted, which may take COMMAND_ROWS rows so
