@@ -218,6 +218,73 @@ static struct condition *parse_or(struct parser *p)
 	return parse_chain(p, "or", CONDITION_OR, parse_and);
 }
 
+/*
+ * "| count(FIELD) by KEY > 5", as before Sigma 2: the token at hand is the "|". Writes the correlation that says the same, as far as it is
+ * understood; else how one looks.
+ */
+static void hint_aggregation(struct parser p)
+{
+	static const struct {
+		const char *name, *type;
+	} functions[] = { { "count", "value_count" }, { "sum", "value_sum" }, { "avg", "value_avg" }, { "min", "value_min" }, { "max", "value_max" } };
+	static const struct {
+		const char *sign, *bound;
+	} signs[] = { { ">=", "gte" }, { "<=", "lte" }, { "==", "eq" }, { ">", "gt" }, { "<", "lt" }, { "=", "eq" } };
+	const char *type = NULL, *bound = NULL;
+	struct span field = { 0 };
+	struct buffer keys = BUFFER_INIT;
+
+	next_token(&p);
+	if (token_is(&p, "near")) {
+		hint(p.l, "make a named rule of each selection, and write one more document: correlation: {type: temporal, rules: [NAME, …], "
+			  "group-by: [FIELD], timespan: 1h}");
+		return;
+	}
+	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+		if (token_is(&p, functions[i].name))
+			type = functions[i].type;
+	next_token(&p);
+	bool open = token_is(&p, "(");
+	next_token(&p);
+	if (open && !token_is(&p, ")")) {
+		field = p.token;
+		next_token(&p);
+	} else if (type == functions[0].type) {
+		type = "event_count";
+	}
+	next_token(&p); /* behind the bracket */
+	for (bool more = token_is(&p, "by"); more;) {
+		next_token(&p);
+		more = p.token.len && p.token.ptr[p.token.len - 1] == ',';
+		buffer_append_string(&keys, keys.len ? ", " : "");
+		buffer_append_span(&keys, span_of(p.token.ptr, p.token.len - more));
+		if (!more)
+			next_token(&p);
+	}
+	for (size_t i = 0; !bound && i < sizeof signs / sizeof *signs; i++) {
+		size_t len = strlen(signs[i].sign);
+		if (p.token.len < len || memcmp(p.token.ptr, signs[i].sign, len) != 0)
+			continue;
+		bound = signs[i].bound;
+		p.token = span_from(p.token, len);
+		if (!p.token.len)
+			next_token(&p);
+	}
+	struct span number = p.token;
+	bool digits = number.len > 0;
+	for (size_t i = 0; i < number.len; i++)
+		digits &= isdigit((unsigned char)number.ptr[i]) != 0;
+	next_token(&p);
+	if (type && open && bound && digits && !p.token.len && (field.len || strcmp(type, "event_count") == 0))
+		hint(p.l, "name this rule and write a second document: correlation: {type: %s, rules: [NAME], group-by: [%s], timespan: 1h, "
+			  "condition: {%s%.*s%s%s: %.*s}}", type, buffer_string(&keys), field.len ? "field: " : "", (int)field.len, field.ptr,
+		     field.len ? ", " : "", bound, (int)number.len, number.ptr);
+	else
+		hint(p.l, "name this rule and write a second document: correlation: {type: event_count, rules: [NAME], "
+			  "group-by: [FIELD], timespan: 1h, condition: {gt: 5}} (value_count for count(FIELD))");
+	buffer_release(&keys);
+}
+
 struct condition *condition_parse(struct loader *l, const struct yaml_node *text)
 {
 	static const char *const operators[] = { "and", "or", NULL };
@@ -228,10 +295,10 @@ struct condition *condition_parse(struct loader *l, const struct yaml_node *text
 	c = parse_or(&p);
 	if (!c || !p.token.len)
 		return c;
-	if (token_is(&p, "|")) {
+	bool bars = p.at + 1 < text->text.len && text->text.ptr[p.at + 1] == '|';
+	if (token_is(&p, "|") && !bars) {
 		report_in(l, DIAG_ERROR, text, p.at, text->text.len - p.at, "aggregations behind \"|\" are no longer part of Sigma");
-		hint(l, "name this rule and write a second document: correlation: {type: event_count, rules: [NAME], "
-			"group-by: [FIELD], timespan: 1h, condition: {gt: 5}} (value_count for count(FIELD), temporal for near)");
+		hint_aggregation(p);
 	} else if (token_is(&p, ")")) {
 		report_in(l, DIAG_ERROR, text, p.at, 1, "there is no \"(\" for this bracket");
 	} else {
@@ -239,6 +306,8 @@ struct condition *condition_parse(struct loader *l, const struct yaml_node *text
 			  (int)(p.token.len < 80 ? p.token.len : 80), p.token.ptr);
 		if (token_is(&p, "of"))
 			hint(l, "write a number or \"all\" before \"of\"");
+		else if (token_is(&p, "&&") || bars)
+			hint(l, "write \"%s\"", bars ? "or" : "and");
 		else
 			suggest(l, p.token, operators);
 	}

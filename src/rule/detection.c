@@ -628,7 +628,8 @@ static const struct expr *compile_value(struct selection *s, const struct item *
 		if (it->set & ~(BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ) | BIT(MODIFIER_CASED))) {
 			report(l, DIAG_ERROR, v, "\"%s\" has nothing to work on: the value is null",
 			       modifier_name(it->order[it->order[0] == MODIFIER_ALL && it->n > 1 ? 1 : 0]));
-			hint(l, "the text \"null\" must be quoted");
+			if (it->set & (BIT(MODIFIER_CONTAINS) | BIT(MODIFIER_STARTSWITH) | BIT(MODIFIER_ENDSWITH) | BIT(MODIFIER_RE)))
+				hint(l, "the text \"null\" must be quoted; an absent field is written without modifiers");
 			return NULL;
 		}
 		a.field = field_find(&l->rs->fields, it->field);
