@@ -280,6 +280,15 @@ ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *d
 	return n;
 }
 
+bool reader_begin(struct reader *r)
+{
+	struct diag_list unsaid = DIAG_LIST_INIT; /* the next read fails again, and tells */
+	bool any = r->state != READER_SNIFFING || sniff(r, &unsaid) != READER_EOF;
+
+	diag_list_release(&unsaid);
+	return any;
+}
+
 enum compression reader_compression(const struct reader *r)
 {
 	return r->compression;

@@ -37,6 +37,12 @@ void reader_read_ahead(struct reader *r);
  */
 ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags);
 
+/*
+ * Reads the first bytes of a regular file and keeps them for reader_read(): what is done to the file after that cannot take them away. False: there are
+ * none yet.
+ */
+bool reader_begin(struct reader *r);
+
 /* COMPRESSION_NONE until the first read has told. */
 enum compression reader_compression(const struct reader *r);
 uint64_t reader_bytes_in(const struct reader *r);  /* read from the fd */

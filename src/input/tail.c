@@ -383,9 +383,10 @@ done:
 	return result;
 }
 
-static bool is_empty(const struct stat *st)
+/* Is there anything in it? If so, it is held: the file may be cut off before it is read. */
+static bool candidate_has_bytes(struct candidate *c)
 {
-	return S_ISREG(st->st_mode) && st->st_size == 0;
+	return !S_ISREG(c->st.st_mode) || reader_begin(c->reader);
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -698,7 +699,7 @@ static enum tail_step begin_from(struct tail *t, const struct stream *l, size_t 
 			*ret_again = true;
 			return TAIL_AT_END;
 		}
-		if (!error && !is_empty(&c.st))
+		if (!error && candidate_has_bytes(&c))
 			return take(t, &c, f->path, true);
 		candidate_release(&c);
 		say_opened(t, f->path, error, diags);
@@ -806,7 +807,7 @@ static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 	}
 	int error = candidate_open(&c, t->live_path);
 
-	if (!error && !(t->stream->in_town && is_empty(&c.st)))
+	if (!error && (!t->stream->in_town || candidate_has_bytes(&c)))
 		return take(t, &c, t->live_path, true);
 	candidate_release(&c);
 	if (!error) {
@@ -860,7 +861,7 @@ static enum tail_step begin_named(struct tail *t, const struct stream_file *f, b
 		}
 		stream_release_files(&l);
 	}
-	*ret_skip = error || (t->purpose != TAIL_REPLAY && t->known && is_empty(&c.st));
+	*ret_skip = error || (t->purpose != TAIL_REPLAY && t->known && !candidate_has_bytes(&c));
 	if (!*ret_skip)
 		return take(t, &c, f->path, true);
 	candidate_release(&c);
