@@ -1394,6 +1394,7 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 
 bool pipeline_sync(struct pipeline *p)
 {
+	flush_outputs(p);
 	if (!p->closed && !outputs_sync(p->outputs, p->n_outputs, p->diags))
 		p->failed = p->closed = true;
 	return !p->closed;

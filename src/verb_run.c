@@ -226,6 +226,9 @@ static const struct ruleset *reload(void *context)
 		run->rules = rules;
 		diag_add(run->diags, DIAG_NOTE, NULL, 0, 0, "the rules were read again: %u are in force", rules->n_rules);
 	}
+	/* The checkpoint will tell of the new files alone. */
+	if (run->checkpoint && !pipeline_sync(run->pipeline))
+		return run->rules;
 	outputs_reopen(run->outputs, run->n_outputs, run->diags);
 	/* Before anything is written to files that no checkpoint tells of. */
 	if (run->checkpoint)

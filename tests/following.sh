@@ -104,7 +104,7 @@ start()
 	: > out
 	: > err
 	# shellcheck disable=SC2086 # as: the words of a command in front, such as who it runs as
-	$as "${program:-$TOCSIN}" -f -r rules.yml -o "${output:-jsonl}" --lateness "${lateness:-0}" "$@" > out 2> err < "${input:-/dev/null}" &
+	$as "${program:-$TOCSIN}" -f -r rules.yml -o "${output:-jsonl}" --lateness "${lateness:-0}" "$@" > out 2> err < "${input:-/dev/null}" 3>&- & # 3: the writing end of a pipe
 	pid=$!
 	until_true ready
 }
