@@ -450,24 +450,27 @@ static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, st
 static bool temporal_step(struct engine *en, const struct rule *r, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
+	uint64_t negated = 0, all = 0;
 	bool fires = false;
 
-	if (k->has_negation)
-		for (uint32_t i = 0; i < k->n_inputs; i++)
-			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
-				negated_happened(en, r, i, o);
-	/* Backwards, so that one event is not two steps of an ordered chain, and breaks neither the one that it completes nor the one it begins. */
-	for (uint32_t i = k->n_inputs; i-- > 0;)
+	for (uint32_t i = 0; i < k->n_inputs; i++)
 		if (bit_test(en->fired, k->inputs[i].rule)) {
-			if (!k->inputs[i].negated)
-				fires |= positive_happened(en, r, i, o);
-			else
-				chain_broken(en, r, i, o);
+			all |= UINT64_C(1) << i;
+			negated |= (uint64_t)k->inputs[i].negated << i;
 		}
-	if (k->has_negation)
-		for (uint32_t i = 0; i < k->n_inputs; i++)
-			if (k->inputs[i].negated && bit_test(en->fired, k->inputs[i].rule))
-				negated_remember(en, r, i, o);
+	for (uint64_t left = negated; left; left &= left - 1)
+		negated_happened(en, r, (uint32_t)__builtin_ctzll(left), o);
+	/* Backwards, so that one event is not two steps of an ordered chain, and breaks neither the one that it completes nor the one it begins. */
+	while (all) {
+		uint32_t i = 63 - (uint32_t)__builtin_clzll(all);
+		all &= ~(UINT64_C(1) << i);
+		if (!k->inputs[i].negated)
+			fires |= positive_happened(en, r, i, o);
+		else
+			chain_broken(en, r, i, o);
+	}
+	for (uint64_t left = negated; left; left &= left - 1)
+		negated_remember(en, r, (uint32_t)__builtin_ctzll(left), o);
 	return fires;
 }
 
@@ -695,6 +698,6 @@ void correlate(struct engine *en, struct occurrence *o)
 					bit_set(en->dirty, en->states[index].parents[i]);
 		}
 	}
-	memset(en->fired, 0, n_words * sizeof *en->fired);
-	memset(en->dirty, 0, n_words * sizeof *en->dirty);
+	for (uint32_t w = 0; w < n_words; w++)
+		en->fired[w] = en->dirty[w] = 0;
 }

@@ -171,9 +171,10 @@ int64_t order_first(const struct order *o)
 
 bool order_goes_before(const struct order *o, int64_t order_ns, const struct source *source, const char *stream_name, uint64_t sequence)
 {
+	if (!o->n || o->heap[0]->order_ns > order_ns)
+		return false;
 	struct held_event place = { .order_ns = order_ns, .rank = source->rank, .stream_name = stream_name, .sequence = sequence };
-
-	return o->n && goes_before(o->heap[0], &place);
+	return goes_before(o->heap[0], &place);
 }
 
 int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched, size_t *ret_n_matched)

@@ -28,14 +28,21 @@ void strings_release(struct strings *t)
 }
 
 /* The pool's own hash: names are short, and each event asks for several. */
-static uint64_t hash_of(struct span s)
+static inline uint64_t hash_of(struct span s)
 {
-	uint64_t first, last, h;
+	uint64_t first = 0, last = 0, h;
 
-	if (s.len < sizeof first || s.len > 2 * sizeof first)
+	if (s.len > 2 * sizeof first)
 		return hash_bytes(s.ptr, s.len, 0);
-	memcpy(&first, s.ptr, sizeof first);
-	memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+	if (s.len >= sizeof first) {
+		memcpy(&first, s.ptr, sizeof first);
+		memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+	} else if (s.len >= 4) {
+		memcpy(&first, s.ptr, 4);
+		memcpy(&last, s.ptr + s.len - 4, 4);
+	} else if (s.len) {
+		first = (unsigned char)s.ptr[0] | (uint64_t)(unsigned char)s.ptr[s.len / 2] << 8 | (uint64_t)(unsigned char)s.ptr[s.len - 1] << 16;
+	}
 	h = (first ^ s.len) * UINT64_C(0x9E3779B97F4A7C15) + last;
 	h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
 	return h ^ h >> 32;

@@ -14,7 +14,20 @@
 
 void fold_ascii(char *to, const char *from, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), ones = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+
+	/* Eight at a time: the high bit of each byte that is from A to Z becomes the bit by which small letters differ. */
+	for (; len - i >= 8; i += 8) {
+		uint64_t x, bytes;
+
+		memcpy(&x, from + i, sizeof x);
+		bytes = x & low;
+		bytes = (bytes + ones * (0x80 - 'A')) & ~(bytes + ones * (0x80 - 'Z' - 1)) & ~x & ~low;
+		x += bytes >> 2;
+		memcpy(to + i, &x, sizeof x);
+	}
+	for (; i < len; i++) {
 		unsigned char c = (unsigned char)from[i];
 
 		to[i] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0));
@@ -28,6 +41,8 @@ bool equal_folded(const char *folded, const char *text, size_t len)
 	/* Most text is lower-case already. */
 	while (len - i >= 8 && memcmp(text + i, folded + i, 8) == 0)
 		i += 8;
+	if (len - i >= 4 && memcmp(text + i, folded + i, 4) == 0)
+		i += 4;
 	for (; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 

@@ -166,14 +166,16 @@ static inline struct span part_text(const struct agent_part *p, struct span text
 	return span_of(p->fixed ? p->fixed : text.ptr + p->at, p->len);
 }
 
-struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena)
+/* Where the meaning of this name is kept; NULL: its meaning is *ret. */
+static const struct agent_memo_slot *memo_find(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
 {
 	struct agent_memo_slot *slot;
 	uint64_t first, last;
-	struct agent a;
 
-	if (text.len < 4 || text.len > AGENT_MEMO_LEN)
-		return agent_parse(text, arena);
+	if (text.len < 4 || text.len > AGENT_MEMO_LEN) {
+		*ret = agent_parse(text, arena);
+		return NULL;
+	}
 	if (text.len >= 8) {
 		memcpy(&first, text.ptr, 8);
 		memcpy(&last, text.ptr + text.len - 8, 8);
@@ -184,9 +186,11 @@ struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct are
 	}
 	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
 	if (slot->len != text.len || memcmp(slot->text, text.ptr, text.len) != 0) {
-		a = agent_parse(text, arena);
-		if (a.normal.len > AGENT_MEMO_LEN)
-			return a;
+		struct agent a = agent_parse(text, arena);
+		if (a.normal.len > AGENT_MEMO_LEN) {
+			*ret = a;
+			return NULL;
+		}
 		slot->len = (uint8_t)text.len;
 		memcpy(slot->text, text.ptr, text.len);
 		memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
@@ -195,22 +199,29 @@ struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct are
 		slot->role = part_of(a.role, text);
 		slot->name = part_of(a.name, text);
 	}
-	a.rig = part_text(&slot->rig, text);
-	a.role = part_text(&slot->role, text);
-	a.name = part_text(&slot->name, text);
-	a.normal = part_text(&slot->normal, text);
-	if (slot->normal.fixed)
-		a.normal = arena_dup_span(arena, a.normal);
-	return a;
+	return slot;
 }
 
-static void add_text(struct event *e, field_id f, struct span text)
+static inline struct span normal_text(const struct agent_memo_slot *slot, struct span text, struct arena *arena)
+{
+	return slot->normal.fixed ? arena_dup_span(arena, span_of(slot->normal.fixed, slot->normal.len)) : part_text(&slot->normal, text);
+}
+
+struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena)
+{
+	struct agent a;
+	const struct agent_memo_slot *slot = memo_find(m, text, arena, &a);
+
+	return slot ? normal_text(slot, text, arena) : a.normal;
+}
+
+static inline void add_text(struct event *e, field_id f, struct span text)
 {
 	if (text.len > 0)
 		event_add(e, f, text, VALUE_STRING);
 }
 
-void agent_add_parsed(struct event *e, const struct agent *a, struct span text)
+static void add_parsed(struct event *e, const struct agent *a, struct span text)
 {
 	add_text(e, FIELD_AGENT, a->normal);
 	add_text(e, FIELD_AGENT_RAW, text);
@@ -219,11 +230,27 @@ void agent_add_parsed(struct event *e, const struct agent *a, struct span text)
 	add_text(e, FIELD_NAME, a->name);
 }
 
+void agent_memo_add(struct agent_memo *m, struct event *e, struct span text)
+{
+	struct agent a;
+	const struct agent_memo_slot *slot = memo_find(m, text, &e->arena, &a);
+
+	if (!slot) {
+		add_parsed(e, &a, text);
+		return;
+	}
+	add_text(e, FIELD_AGENT, normal_text(slot, text, &e->arena));
+	event_add(e, FIELD_AGENT_RAW, text, VALUE_STRING);
+	add_text(e, FIELD_RIG, part_text(&slot->rig, text));
+	add_text(e, FIELD_ROLE, part_text(&slot->role, text));
+	add_text(e, FIELD_NAME, part_text(&slot->name, text));
+}
+
 void agent_add(struct event *e, struct span text)
 {
 	struct agent a = agent_parse(text, &e->arena);
 
-	agent_add_parsed(e, &a, text);
+	add_parsed(e, &a, text);
 }
 
 struct span nudge_sender(struct span message)

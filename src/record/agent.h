@@ -30,12 +30,12 @@ struct agent_memo {
 		char text[AGENT_MEMO_LEN], normal_text[AGENT_MEMO_LEN];
 	} slots[AGENT_MEMO_SLOTS];
 };
-/* The same as agent_parse(): nothing points into the memo. */
-struct agent agent_memo_parse(struct agent_memo *m, struct span text, struct arena *arena);
+/* The same as agent_add(), and as agent_parse().normal: nothing points into the memo. */
+void agent_memo_add(struct agent_memo *m, struct event *e, struct span text);
+struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena);
 
 /* Adds agent, agent_raw, rig, role, name to the event (empty ones are left out). */
 void agent_add(struct event *e, struct span text);
-void agent_add_parsed(struct event *e, const struct agent *a, struct span text);
 
 /* X of a nudge's text "[from X] …"; empty when it does not say. */
 struct span nudge_sender(struct span message);

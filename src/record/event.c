@@ -33,9 +33,11 @@ void event_release(struct event *e)
 
 void event_drop_values(struct event *e)
 {
-	for (size_t i = 0; i < e->n_values; i++)
-		if (e->values[i].field != FIELD_NONE)
-			e->first[e->values[i].field] = 0;
+	uint16_t *first = e->first;
+
+	for (const struct value *v = e->values, *end = v + e->n_values; v < end; v++)
+		if (v->field != FIELD_NONE)
+			first[v->field] = 0;
 	e->n_values = 0;
 }
 

@@ -196,7 +196,7 @@ static void add_exit(struct event *e, struct span reason)
 static void add_normal(struct agent_memo *m, struct event *e, field_id f, struct span name)
 {
 	if (name.len > 0)
-		add(e, f, agent_memo_parse(m, name, &e->arena).normal);
+		add(e, f, agent_memo_normal(m, name, &e->arena));
 }
 
 /* text: on one line. */
@@ -229,7 +229,7 @@ static bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, 
 	rest = span_from(rest, to.len);
 	if (to.len == 0 || !span_starts_with(rest, SPAN(" with \"")))
 		return false;
-	agent_add(e, to);
+	agent_memo_add(m, e, to);
 	add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
 	add_nudge(m, e, line_of(span_from(rest, 6), newline));
 	if (!event_first(e, FIELD_FROM))
@@ -327,9 +327,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (t && t->detail == DETAIL_NUDGE && fork_nudge(c->state, e, word, detail, newline))
 		return PARSE_EVENT;
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		struct agent a = agent_memo_parse(c->state, word, &e->arena);
-
-		agent_add_parsed(e, &a, word);
+		agent_memo_add(c->state, e, word);
 		if (t) {
 			add_detail(c->state, e, t, detail, newline);
 		} else {
