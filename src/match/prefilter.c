@@ -102,6 +102,15 @@ struct prefilter {
 #define FOLD32 UINT32_C(0x20202020)
 #define FOLD64 UINT64_C(0x2020202020202020)
 
+static inline bool has_avx2(void)
+{
+#ifdef HAVE_AVX2_PASS
+	return __builtin_cpu_supports("avx2");
+#else
+	return false;
+#endif
+}
+
 static inline uint32_t load32(const unsigned char *p)
 {
 	uint32_t v;
@@ -310,7 +319,7 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 		n_distinct++;
 	}
 #ifdef HAVE_AVX2_PASS
-	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && __builtin_cpu_supports("avx2"))
+	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && has_avx2())
 		nibbles_init(pass, distinct, n_distinct);
 #else
 	(void)is_short;
@@ -398,7 +407,7 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 	p->byte_literals = xcalloc(n + 1, sizeof *p->byte_literals);
 	p->n_literals = n;
 #ifdef HAVE_AVX2_PASS
-	p->all_short = n <= ALL_SHORT_MAX && __builtin_cpu_supports("avx2");
+	p->all_short = n <= ALL_SHORT_MAX && has_avx2();
 #endif
 	for (size_t i = 0; i < n; i++) {
 		size_t len = literals[i].len < PREFILTER_LITERAL_MAX ? literals[i].len : PREFILTER_LITERAL_MAX;
@@ -559,7 +568,42 @@ static void places_confirm(const struct places *found, const struct pass *pass, 
 			pass_confirm(pass, s, found->at[i], gram_at(s->text + found->at[i], mask));
 }
 
-static inline __attribute__((always_inline)) void pass_scan(const struct pass *pass, struct sink *s, unsigned stride, uint32_t mask)
+/* Is there a byte that is not 0 for any of the eight grams from here on? */
+static inline bool map_look(const uint8_t *map, unsigned shift, const unsigned char *at, unsigned stride, uint32_t mask)
+{
+	unsigned any = 0;
+
+	for (unsigned k = 0; k < 8; k++)
+		any |= map[gram_hash(gram_at(at + k * stride, mask)) >> shift];
+	return any;
+}
+
+#ifdef HAVE_AVX2_PASS
+/* The same for long grams, whose hashes are reckoned together. */
+__attribute__((target("avx2"))) static inline bool map_look_avx2(const uint8_t *map, __m128i shift, const unsigned char *at)
+{
+	__m256i gram = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)at), _mm256_set1_epi32(FOLD32));
+	__m256i hash = _mm256_srl_epi32(_mm256_mullo_epi32(gram, _mm256_set1_epi32((int)gram_hash(1))), shift);
+	uint32_t i[8];
+
+	_mm256_storeu_si256((__m256i *)(void *)i, hash);
+	return map[i[0]] | map[i[1]] | map[i[2]] | map[i[3]] | map[i[4]] | map[i[5]] | map[i[6]] | map[i[7]];
+}
+
+/* A bit for each of the words from start on. */
+__attribute__((target("avx2"))) static uint64_t long_words_avx2(const struct pass *pass, const unsigned char *start, size_t n)
+{
+	const __m128i shift = _mm_cvtsi32_si128((int)pass->map_shift);
+	const uint8_t *map = pass->map;
+	uint64_t words = 0;
+
+	for (size_t i = 0; i < n; i++)
+		words |= (uint64_t)map_look_avx2(map, shift, start + i * 8 * LONG_STRIDE) << i;
+	return words;
+}
+#endif
+
+static inline __attribute__((always_inline)) void pass_scan(const struct pass *pass, struct sink *s, unsigned stride, uint32_t mask, bool avx2)
 {
 	const uint8_t *map = pass->map;
 	const unsigned shift = pass->map_shift;
@@ -568,16 +612,18 @@ static inline __attribute__((always_inline)) void pass_scan(const struct pass *p
 
 	/* Grams may begin up to 7 strides behind the end: in the padding, and pass_confirm rejects what is found there. */
 	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * word) {
+		size_t n = (s->len - start + word - 1) / word;
 		uint64_t words = 0;
 
-		for (size_t i = 0; i < STRETCH_WORDS && start + i * word < s->len; i++) {
-			const unsigned char *t = s->text + start + i * word;
-#define MAP(k) map[gram_hash(gram_at(t + (k) * stride, mask)) >> shift]
-			unsigned any = MAP(0) | MAP(1) | MAP(2) | MAP(3) | MAP(4) | MAP(5) | MAP(6) | MAP(7);
-#undef MAP
-
-			words |= (uint64_t)(any != 0) << i;
-		}
+		if (n > STRETCH_WORDS)
+			n = STRETCH_WORDS;
+#ifdef HAVE_AVX2_PASS
+		if (avx2)
+			words = long_words_avx2(pass, s->text + start, n);
+		else
+#endif
+		for (size_t i = 0; i < n; i++)
+			words |= (uint64_t)map_look(map, shift, s->text + start + i * word, stride, mask) << i;
 		for (found.n = 0; words; words &= words - 1)
 			for (unsigned k = 0; k < 8; k++)
 				places_add(&found, pass, s, start + (unsigned)__builtin_ctzll(words) * word + k * stride, mask);
@@ -676,7 +722,7 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	learn(p, block);
 	p->scanned += block.len;
 	if (p->has_long)
-		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK);
+		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK, has_avx2());
 	sink_rewind(&s);
 #ifdef HAVE_AVX2_PASS
 	if (p->has_short && p->short_pass.nibbles)
@@ -684,7 +730,7 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	else
 #endif
 	if (p->has_short)
-		pass_scan(&p->short_pass, &s, SHORT_STRIDE, SHORT_MASK);
+		pass_scan(&p->short_pass, &s, SHORT_STRIDE, SHORT_MASK, false);
 	for (size_t i = 0; i < p->n_byte_literals; i++)
 		byte_scan(&s, p->byte_literals[i]);
 	p->confirmed += s.n_confirmed;
