@@ -5,8 +5,7 @@
  *
  * A rule counts unplanned kills by agent; each of KEYS (default 1,000,000) agents has EVENTS (default 1) of them in its
  * window. The state is written to FOLDER
- * (default .) as a run does it: serialised, checksummed, to disk, renamed; then read, checked and loaded into a fresh pipeline. To be linked with
- * libtocsin, as micro_prefilter.c is.
+ * (default .) as a run does it: serialised, checksummed, to disk, renamed; then read, checked and loaded into a fresh pipeline.
  */
 #include "checkpoint.h"
 #include "pipeline.h"
