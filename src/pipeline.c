@@ -12,10 +12,12 @@
 #include "engine/order.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define PADDING 64 /* readable bytes behind a block */
-#define NOTICE_LIMIT 20
+#define NOTICE_LIMIT 20 /* an hour of the clock: a replay has one, a follower many */
+#define NOTICE_HOUR_NS (3600 * NS_PER_SECOND)
 #define PIECE_NS NS_PER_SECOND           /* a line without its newline is not taken for whole before it has stood for so long */
 #define FORGET_NS (24 * 3600 * NS_PER_SECOND) /* a lane that no run asked for is saved until its newest stamp is so old */
 #define SAVE_VERSION 1
@@ -127,7 +129,8 @@ struct pipeline {
 	struct batch batch;      /* of the lane that is looked at without a worker */
 	uint32_t *matched;
 	struct map names;        /* of files: evidence points to them */
-	uint64_t notices;
+	uint64_t notices;        /* in this hour */
+	int64_t notices_from_ns; /* when the hour began, by the clock */
 	bool failed, closed;
 };
 
@@ -141,6 +144,19 @@ static void on_change(void *context, const struct change *c)
 		p->o.on_change(p->o.change_context, c);
 	for (size_t i = 0; i < p->n_outputs; i++)
 		output_change(&p->outputs[i], c);
+}
+
+/* Begins a new hour of notices, and tells what was left out in the one before. */
+static void notices_look(struct pipeline *p)
+{
+	uint64_t dropped = pipeline_notices_dropped(p);
+
+	if (p->o.now_ns - p->notices_from_ns < NOTICE_HOUR_NS && p->o.now_ns >= p->notices_from_ns)
+		return;
+	if (dropped)
+		diag_add(p->diags, DIAG_WARNING, NULL, 0, 0, "%" PRIu64 " more notices were not shown in the hour before", dropped);
+	p->notices = 0;
+	p->notices_from_ns = p->o.now_ns;
 }
 
 static void on_notice(void *context, const struct rule *rule, int64_t time_ns, const char *text)
@@ -189,6 +205,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->diags = diags;
 	p->watermark_ns = p->direct_ns = TIME_NONE;
 	p->hold_ns = INT64_MAX;
+	p->notices_from_ns = o->now_ns;
 	build(p, o->rules);
 	p->last_batch = &p->first_batch;
 	if (o->threads > 1)
@@ -1038,6 +1055,7 @@ void pipeline_set_direct(struct pipeline *p, bool direct)
 void pipeline_set_clock(struct pipeline *p, int64_t now_ns)
 {
 	p->o.now_ns = now_ns;
+	notices_look(p);
 }
 
 void pipeline_advance(struct pipeline *p, int64_t now_ns)

@@ -66,7 +66,7 @@ struct pipeline_options {
 struct pipeline;
 struct lane;
 
-/* Diagnostics go to diags: notices of the engine as warnings, at most 20 of them. outputs, diags outlive it. */
+/* Diagnostics go to diags: notices of the engine as warnings, at most 20 in an hour of the clock, then how many were left out. outputs, diags outlive it. */
 struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *outputs, size_t n_outputs, struct diag_list *diags);
 void pipeline_free(struct pipeline *p);
 
@@ -198,6 +198,7 @@ const struct engine *pipeline_engine(const struct pipeline *p);
 /* Events held back: now, and at most so far. */
 uint64_t pipeline_held(const struct pipeline *p);
 uint64_t pipeline_held_peak(const struct pipeline *p);
+/* Notices of this hour that are not shown, and were not told of yet. */
 uint64_t pipeline_notices_dropped(const struct pipeline *p);
 
 #endif

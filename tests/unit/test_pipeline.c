@@ -601,6 +601,45 @@ START_TEST(changed_rules)
 }
 END_TEST
 
+/* A follower that has told of much in one hour tells of more in the next, and how much it left out. */
+START_TEST(notices)
+{
+	static const char text[] =
+		"title: K\nname: kill\nlogsource: {product: gastown, service: town}\ndetection: {s: {type: kill}, condition: s}\n"
+		"incident: {summary: x, resolve-after: 1s}\nresponse: {open: [[echo, '{{pid}}']]}\n";
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct ruleset *rules = rules_load(text);
+	struct pipeline_options o = { .rules = rules, .zone = zone_get("UTC"), .lateness_ns = 0, .since_ns = TIME_NONE, .until_ns = TIME_NONE,
+				      .now_ns = BEGIN, .record_limit = 1 << 16, .max_keys = 1000 };
+	struct pipeline *p = pipeline_new(&o, NULL, 0, &diags);
+	struct lane *l = pipeline_lane(p, "town.log");
+
+	lane_set_source(p, l, source_by_name(rules, "town"));
+	lane_begin_file(p, l, "town.log", 0, TIME_NONE, TIME_NONE);
+	for (int i = 0; i < 50; i++) {
+		struct buffer line = BUFFER_INIT;
+		int64_t at_ns = BEGIN + i * 2 * 60 * SECOND; /* 30 an hour */
+		stamp(&line, at_ns, "2026-02-17 ", " [kill] prajna/witness killed\n");
+		pipeline_set_clock(p, at_ns + SECOND);
+		lane_feed(p, l, buffer_span(&line));
+		lane_set_at_end(l, true);
+		pipeline_advance(p, at_ns + SECOND);
+		buffer_release(&line);
+	}
+	size_t shown = 0, told = 0;
+	for (size_t i = 0; i < diags.n; i++) {
+		shown += strstr(diags.items[i].text, "command not emitted") != NULL;
+		told += strcmp(diags.items[i].text, "10 more notices were not shown in the hour before") == 0;
+	}
+	ck_assert_uint_eq(shown, 40);
+	ck_assert_uint_eq(told, 1);
+	ck_assert_uint_eq(pipeline_notices_dropped(p), 0);
+	pipeline_free(p);
+	ruleset_free(rules);
+	diag_list_release(&diags);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pipeline");
@@ -612,6 +651,7 @@ int main(void)
 	tcase_add_test(t, damaged_state);
 	tcase_add_test(t, damaged_file);
 	tcase_add_test(t, changed_rules);
+	tcase_add_test(t, notices);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);
