@@ -1,7 +1,8 @@
 /*
  * The checkpoint file. It decides what is a checkpoint, and that a crash at any instant leaves the old one or the new one:
  *
- *	PATH.lock        flock()ed by the run that uses PATH, and holds its PID; never removed, so that the lock is always on one file
+ *	PATH.lock        flock()ed by the run that uses PATH, and holds its PID until that ends well: so the next one knows whether it was killed;
+ *	                 never removed, so that the lock is always on one file
  *	PATH.tmp         what is being written; only who has the lock does, so one name is enough
  *	PATH             renamed from PATH.tmp when that is on disk; then the directory is brought to disk
  *
@@ -45,6 +46,7 @@
 struct checkpoint {
 	char *path, *temporary;
 	int lock;
+	bool was_killed;
 	struct span file;      /* mapped; empty: there was none */
 	struct checkpoint_content content;
 	uint64_t size;
@@ -286,8 +288,9 @@ static bool take_lock(struct checkpoint *c, struct diag_list *diags)
 		close(c->lock);
 		c->lock = -1;
 	} else {
+		c->was_killed = pread(c->lock, pid, 1, 0) == 1;
 		int n = snprintf(pid, sizeof pid, "%jd\n", (intmax_t)getpid());
-		/* For people only: that it cannot be written (a full disk) does not make the lock worse. */
+		/* That it cannot be written (a full disk) does not make the lock worse. */
 		if (ftruncate(c->lock, 0) == 0)
 			(void)!pwrite(c->lock, pid, (size_t)n, 0);
 	}
@@ -356,8 +359,10 @@ void checkpoint_close(struct checkpoint *c)
 		return;
 	checkpoint_forget(c);
 	abandon(c);
-	if (c->lock >= 0)
+	if (c->lock >= 0) {
+		(void)!ftruncate(c->lock, 0);
 		close(c->lock);
+	}
 	hash_stream_free(c->hash);
 	buffer_release(&c->next);
 	free(c->path);
@@ -368,6 +373,11 @@ void checkpoint_close(struct checkpoint *c)
 bool checkpoint_is_new(const struct checkpoint *c)
 {
 	return !c->has_hash;
+}
+
+bool checkpoint_was_killed(const struct checkpoint *c)
+{
+	return c->was_killed;
 }
 
 int64_t checkpoint_written_ns(const struct checkpoint *c)

@@ -35,6 +35,8 @@ void checkpoint_close(struct checkpoint *c);
 
 /* There was none: everything begins. */
 bool checkpoint_is_new(const struct checkpoint *c);
+/* The run before did not come to its end: it may have written more than the checkpoint knows. Of one that was opened. */
+bool checkpoint_was_killed(const struct checkpoint *c);
 /* When it was written, and how long it is. */
 int64_t checkpoint_written_ns(const struct checkpoint *c);
 uint64_t checkpoint_size(const struct checkpoint *c);

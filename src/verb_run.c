@@ -193,7 +193,7 @@ static bool repair_outputs(struct run_context *run, struct output_marks *ret)
 		checkpoint_say_damaged(run->checkpoint, run->diags);
 		return false;
 	}
-	outputs_repair(ret, run->diags);
+	outputs_repair(ret, checkpoint_was_killed(run->checkpoint), checkpoint_written_ns(run->checkpoint), run->diags);
 	return true;
 }
 

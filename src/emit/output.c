@@ -216,13 +216,30 @@ static bool find_file(const struct output_mark *m, struct buffer *ret_path, stru
 	return found;
 }
 
-static void repair(const struct output_mark *m, struct diag_list *diags)
+static void say_gone(const struct output_mark *m, int64_t noted_ns, struct diag_list *diags)
+{
+	struct buffer path = BUFFER_INIT, when = BUFFER_INIT;
+
+	buffer_append_span(&path, m->path);
+	time_format_utc(&when, noted_ns);
+	diag_add(diags, DIAG_WARNING, buffer_string(&path), 0, 0,
+		 "was packed, moved or removed after the run before this was killed: what that wrote behind byte %ju of it, after %s, comes again",
+		 (uintmax_t)m->size, buffer_string(&when));
+	diag_hint(diags, "the lines that stand twice have the same ids; `delaycompress` leaves a run the time to put it right");
+	buffer_release(&path);
+	buffer_release(&when);
+}
+
+static void repair(const struct output_mark *m, bool killed, int64_t noted_ns, struct diag_list *diags)
 {
 	struct buffer path = BUFFER_INIT, tail = BUFFER_INIT;
 	struct stat st;
 
-	if (!find_file(m, &path, &st)) /* rotated and packed, or removed: nothing to be done, and no harm unless the last run was killed */
+	if (!find_file(m, &path, &st)) {
+		if (killed)
+			say_gone(m, noted_ns, diags);
 		goto done;
+	}
 	const char *name = buffer_string(&path);
 	if ((uint64_t)st.st_size < m->size) {
 		diag_add(diags, DIAG_WARNING, name, 0, 0, "is shorter than the checkpoint says: %jd bytes, not %ju; it was changed by somebody else",
@@ -245,10 +262,10 @@ done:
 	buffer_release(&tail);
 }
 
-void outputs_repair(const struct output_marks *marks, struct diag_list *diags)
+void outputs_repair(const struct output_marks *marks, bool killed, int64_t noted_ns, struct diag_list *diags)
 {
 	for (size_t i = 0; i < marks->n; i++)
-		repair(&marks->items[i], diags);
+		repair(&marks->items[i], killed, noted_ns, diags);
 }
 
 bool outputs_marked(const struct output *list, size_t n, const struct output_marks *marks)

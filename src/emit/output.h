@@ -60,9 +60,10 @@ bool outputs_save(const struct output *list, size_t n, struct buffer *out, struc
 bool output_marks_get(struct codec_reader *in, struct output_marks *ret);
 /*
  * Cuts files back to their marks, also when they were renamed inside their directory. Before the outputs are opened. What cannot be put
- * right is a warning: lines may come twice then.
+ * right is a warning: lines may come twice then. killed: the run before may have written more than was noted at noted_ns; else a file that is gone is
+ * nobody's loss.
  */
-void outputs_repair(const struct output_marks *marks, struct diag_list *diags);
+void outputs_repair(const struct output_marks *marks, bool killed, int64_t noted_ns, struct diag_list *diags);
 /* Do the marks tell of all these files, as they are now? */
 bool outputs_marked(const struct output *list, size_t n, const struct output_marks *marks);
 /* Opens the named files again: they may have been renamed. Flushed before. False with diagnostics. */
