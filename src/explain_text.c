@@ -609,6 +609,8 @@ static void text_of_all(struct printer *p)
 					say_time(p, c->pending_ns);
 				}
 			}
+			while (p->out->data[p->out->len - 1] == ' ') /* the padding of a name with nothing behind it */
+				p->out->len--;
 			buffer_append_char(p->out, '\n');
 		}
 	if (n_quiet)
