@@ -7,7 +7,7 @@
  *
  * Invariant: whatever a log holds, nothing of it moves the cursor, sets a colour, turns the direction of writing or
  * begins a line; and with a width given, no line is wider, commands excepted, which may take COMMAND_ROWS rows so
- * that they can be copied. Text is for reading: programs and shells have jsonl and commands.
+ * that they can be copied. A summary, which is what one wakes up for, is broken into up to SUMMARY_ROWS lines. Text is for reading: programs and shells have jsonl and commands.
  */
 #include "emit/formats.h"
 #include "base/quote.h"
@@ -15,6 +15,7 @@
 
 #define INDENT 21          /* "2026-02-17 05:36:14  " */
 #define WIDTH_LEAST 48     /* narrower terminals wrap */
+#define SUMMARY_ROWS 3
 #define COMMAND_ROWS 4
 #define BYTES_PER_COLUMN 8 /* read at most: a heap of combining marks takes no columns */
 
@@ -76,18 +77,12 @@ static unsigned columns_of(const char *p, size_t len)
 	return 1;
 }
 
-/*
- * Appends what fits of a text that is safe already, with "…" where it was cut. cut: something is missing at its end
- * in any case. columns 0: no limit.
- */
-static void append_fitting(struct buffer *out, struct span safe, size_t columns, bool cut)
+/* How many bytes of a text that is safe already fit; ret_short: how many leave room for "…" after them. */
+static size_t bytes_that_fit(struct span safe, size_t columns, size_t *ret_short)
 {
-	size_t used = 0, fits = 0, i = 0;
+	size_t used = 0, i = 0;
 
-	if (columns == 0) {
-		buffer_append_span(out, safe);
-		return;
-	}
+	*ret_short = 0;
 	while (i < safe.len) {
 		size_t n = utf8_sequence(safe.ptr + i, safe.len - i);
 		unsigned wide;
@@ -100,9 +95,21 @@ static void append_fitting(struct buffer *out, struct span safe, size_t columns,
 		used += wide;
 		i += n;
 		if (used < columns)
-			fits = i; /* up to here there is room for "…" after it */
+			*ret_short = i;
 	}
-	if (i == safe.len && !cut) {
+	return i;
+}
+
+/* Appends what fits of it, with "…" where it was cut. cut: something is missing at its end in any case. columns 0: no limit. */
+static void append_fitting(struct buffer *out, struct span safe, size_t columns, bool cut)
+{
+	size_t fits;
+
+	if (columns == 0) {
+		buffer_append_span(out, safe);
+		return;
+	}
+	if (bytes_that_fit(safe, columns, &fits) == safe.len && !cut) {
 		buffer_append_span(out, safe);
 		return;
 	}
@@ -118,6 +125,33 @@ static void append_text(struct buffer *out, struct span text, size_t columns)
 
 	quote_terminal(&safe, head);
 	append_fitting(out, buffer_span(&safe), columns, head.len < text.len);
+	buffer_release(&safe);
+}
+
+/* The same in several lines, broken behind words where that leaves no line half empty; set in, so that none can pass for a command. */
+static void append_summary(struct buffer *out, struct span text, size_t columns)
+{
+	struct span head = columns > 0 ? utf8_cut(text, SUMMARY_ROWS * columns * BYTES_PER_COLUMN) : text;
+	struct buffer safe = BUFFER_INIT;
+	bool cut = head.len < text.len;
+
+	quote_terminal(&safe, head);
+	struct span rest = buffer_span(&safe);
+	for (int row = 1; columns > 0 && row < SUMMARY_ROWS; row++) {
+		size_t spare, fits = bytes_that_fit(rest, columns, &spare), end = fits;
+		if (fits == rest.len)
+			break;
+		while (end > fits / 2 && rest.ptr[end] != ' ')
+			end--;
+		if (rest.ptr[end] != ' ')
+			end = fits;
+		buffer_append(out, rest.ptr, end);
+		buffer_printf(out, "\n%*s", INDENT + 2, "");
+		rest = span_from(rest, end + (rest.ptr[end] == ' '));
+		if (row == 1)
+			columns -= 2;
+	}
+	append_fitting(out, rest, columns, cut);
 	buffer_release(&safe);
 }
 
@@ -170,7 +204,7 @@ void emit_text(struct buffer *out, const struct emit_options *o, const struct ch
 
 	if (c->summary.len > 0) {
 		buffer_printf(out, "%*s", INDENT, "");
-		append_text(out, c->summary, rest);
+		append_summary(out, c->summary, rest);
 		buffer_append_char(out, '\n');
 	}
 

@@ -476,7 +476,8 @@ START_TEST(test_text_golden)
 	c.state = INCIDENT_RESOLVED;
 	assert_emits(EMIT_TEXT, &o, &c,
 		"2026-02-17 05:36:14  HIGH      resolved  runaway_pytest  mcp_memory pid 41702\n"
-		"                     pytest has run for 1800 s (PID 41702, 97 % CPU): python -m…\n");
+		"                     pytest has run for 1800 s (PID 41702, 97 % CPU): python -m\n"
+		"                       pytest tests/integration\n");
 
 	c.summary = SPAN("");
 	c.n_key = 0;
@@ -517,7 +518,7 @@ START_TEST(test_text_zone)
 }
 END_TEST
 
-/* The second line of a change with this summary, on a terminal of 48 columns: 27 are left for it. */
+/* The last row of a summary, on a terminal of 50 columns: 27 are left for it. */
 static const struct {
 	struct span summary;
 	const char *shown;
@@ -537,19 +538,56 @@ static const struct {
 
 START_TEST(test_text_cut)
 {
-	struct emit_options o = options(48, false);
+	struct emit_options o = options(50, false);
 
 	for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+		static const char row[] = "a row of twenty-nine columns.", next[] = "exactly twenty-seven chars.";
 		struct change c = runaway_change(INCIDENT_OPEN);
+		struct buffer summary = BUFFER_INIT;
 		char expected[512];
 
 		c.n_key = 0;
-		c.summary = cuts[i].summary;
-		snprintf(expected, sizeof expected, "2026-02-17 05:36:14  HIGH      open      runawa…\n%21s%s\n", "", cuts[i].shown);
+		buffer_printf(&summary, "%s %s ", row, next);
+		buffer_append_span(&summary, cuts[i].summary);
+		c.summary = buffer_span(&summary);
+		snprintf(expected, sizeof expected, "2026-02-17 05:36:14  HIGH      open      runaway_…\n%21s%s\n%23s%s\n%23s%s\n", "", row, "", next, "", cuts[i].shown);
 		assert_emits(EMIT_TEXT, &o, &c, expected);
+		buffer_release(&summary);
+	}
+}
+END_TEST
+
+/* The rows of a summary: 27 columns, then 25. */
+static const struct {
+	const char *summary, *rows[3];
+} breaks[] = {
+	{ "short", { "short" } },
+	{ "6 unplanned kills in 1 h: 4 × prajna/witness, 1 × mayor", { "6 unplanned kills in 1 h: 4", "× prajna/witness, 1 ×", "mayor" } },
+	{ "/home/op/gt/mcp_memory/refinery/rig/.venv/bin/python3", { "/home/op/gt/mcp_memory/refi", "nery/rig/.venv/bin/python", "3" } },
+	{ "python /home/op/gt/mcp_memory/refinery", { "python /home/op/gt/mcp_memo", "ry/refinery" } },
+	{ "a runaway pytest of the rig /home/op/gt/mcp_memory", { "a runaway pytest of the rig", "/home/op/gt/mcp_memory" } },
+	{ "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen",
+	  { "one two three four five six", "seven eight nine ten", "eleven twelve thirteen f…" } },
+};
+
+START_TEST(test_text_breaks)
+{
+	struct emit_options o = options(48, false);
+
+	for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+		struct change c = runaway_change(INCIDENT_OPEN);
+		struct buffer expected = BUFFER_INIT;
+
+		c.n_key = 0;
+		c.summary = span_from_string(breaks[i].summary);
+		buffer_append_string(&expected, "2026-02-17 05:36:14  HIGH      open      runawa…\n");
+		for (int row = 0; row < 3 && breaks[i].rows[row]; row++)
+			buffer_printf(&expected, "%*s%s\n", row ? 23 : 21, "", breaks[i].rows[row]);
+		assert_emits(EMIT_TEXT, &o, &c, buffer_string(&expected));
 		o.width = 10; /* is taken as 48 */
-		assert_emits(EMIT_TEXT, &o, &c, expected);
+		assert_emits(EMIT_TEXT, &o, &c, buffer_string(&expected));
 		o.width = 48;
+		buffer_release(&expected);
 	}
 }
 END_TEST
@@ -804,6 +842,7 @@ int main(void)
 	tcase_add_test(t, test_text_colour);
 	tcase_add_test(t, test_text_zone);
 	tcase_add_test(t, test_text_cut);
+	tcase_add_test(t, test_text_breaks);
 	tcase_add_test(t, test_gt_golden);
 	tcase_add_test(t, test_gt_rig);
 	tcase_add_test(t, test_gt_is_short);
