@@ -4,7 +4,7 @@
 # Read the ratios; seconds are of this machine and this hour.
 #
 #	BENCH_MIB=N        size of the log in MiB (default 1024); BENCH_BYTES=N: in bytes
-#	BENCH_SEC_BYTES=N  size of the slice for SEC, which is slow (default 32 MiB)
+#	BENCH_SEC_BYTES=N  size of the slice for SEC and syslog-ng, which are slow (default 32 MiB)
 #	BENCH_RUNS=N       runs of each (default 5), after one that is not counted
 #	BENCH_SEED=N       another log
 #	BENCH_DIR=DIR      where data is made, and kept for the next time (default: a temporary directory, removed)
@@ -24,7 +24,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tocsin-bench.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 2' HUP INT TERM
 TZ=UTC
-export TZ
+PATH=$PATH:/usr/sbin # syslog-ng
+export TZ PATH
 
 die()
 {
@@ -63,7 +64,7 @@ slice=${BENCH_DIR:-$work}/town-$sec_bytes-$seed
 make_log "$data" "$bytes"
 log=$data/town.log
 bytes=$(from bytes "$data/told")
-if have sec; then
+if have sec || have syslog-ng; then
 	make_log "$slice" "$sec_bytes"
 	sec_bytes=$(from bytes "$slice/told")
 fi
@@ -121,6 +122,40 @@ sec_rules()
 	}'
 }
 
+# syslog_ng_config N: the first N. What no rule is about is dropped first, by plain texts; a context ends, and tells, when it has too many.
+syslog_ng_config()
+{
+	cat <<-END
+		@version: $(syslog-ng --version | sed -n 's/^Config version: //p')
+		options { stats-freq(0); keep-timestamp(yes); time-zone("UTC"); };
+		source s { stdin(flags(no-parse) log-fetch-limit(1000) log-iw-size(10000)); };
+		parser when { date-parser(format("%Y-%m-%d %H:%M:%S") template("\$(substr \${MESSAGE} 0 19)")); };
+		parser rig { regexp-parser(patterns("^\\\\S+ \\\\S+ \\\\[[^]]+\\\\] (?<RIG>[^/ ]+)/")); };
+		destination d { file("$work/syslog-ng.out" template("\${ISODATE} \${MESSAGE}\n")); };
+	END
+	grep -v '^#' "$bench/rules.tsv" | head -n "$1" | awk -F '\t' -v planned="$planned" '
+	function text(s) { return "message(\"" s "\" type(string) flags(substring))" }
+	{
+		where = text("[" $2 "] ")
+		if (!($2 in seen))
+			any = any (any == "" ? "" : " or ") where
+		seen[$2]
+		if ($1 == "kill_storm") {
+			n = split(planned, p, " ")
+			for (i = 1; i <= n; i++) {
+				gsub("_", " ", p[i])
+				where = where " and not " text("killed (" p[i])
+			}
+		} else if ($4 != "-") {
+			where = where " and " text($4)
+		}
+		printf "parser %s { grouping-by(key(\"%s ${RIG}\") where(%s) timeout(3600) trigger(\"$(context-length)\" == \"%d\")\n", $1, $1, where, $5 + 1
+		printf "\taggregate(value(\"PROGRAM\" \"alert\") value(\"MESSAGE\" \"%s ${RIG}\")) inject-mode(\"pass-through\")); };\n", $1
+		parsers = parsers " parser(" $1 ");"
+	}
+	END { printf "filter any { %s; };\nlog { source(s); filter(any); parser(when); parser(rig);%s filter { program(\"alert\"); }; destination(d); };\n", any, parsers }'
+}
+
 for n in 1 10 20; do
 	tocsin_rules "$n" > "$work/rules-$n.yml"
 done
@@ -134,6 +169,7 @@ if [ ! -s "$data/events.jsonl" ]; then
 fi
 json_bytes=$(wc -c < "$data/events.jsonl")
 sec_rules 10 > "$work/sec.rules"
+! have syslog-ng || syslog_ng_config 10 > "$work/syslog-ng.conf"
 grep -v '^#' "$bench/rules.tsv" | awk -F '\t' '{ print "\\[" $2 "\\] " ($4 == "-" ? "" : ".*" $4) }' > "$work/patterns"
 
 # ---- first: do they agree? ----
@@ -185,6 +221,10 @@ contestants()
 		echo "grep-mawk|$bytes|\`grep -F\` piped to \`mawk\`: 1 rule, 2 CPUs|LC_ALL=C grep -F '[kill]' $f | LC_ALL=C mawk -f $(q "$bench/window.awk")"
 	fi
 	have sec && echo "sec|$sec_bytes|SEC, 10 rules: arrival time only|exec sec --conf=$(q "$work/sec.rules") --input=$(q "$slice/town.log") --notail --debug=1"
+	if have syslog-ng; then # it wants a pipe, and ends with it
+		ng="timeout 600 syslog-ng -F --no-caps -f $(q "$work/syslog-ng.conf") -R $(q "$work/syslog-ng.persist") -c $(q "$work/syslog-ng.ctl")"
+		echo "syslog-ng|$sec_bytes|\`syslog-ng\`, 10 rules: its contexts are no sliding windows|cat $(q "$slice/town.log") | $ng --pidfile $(q "$work/syslog-ng.pid")"
+	fi
 	for type in zst gz; do
 		[ -s "$log.$type" ] || continue
 		case $type in zst) tool=zstd ;; gz) tool=gzip ;; esac
@@ -254,6 +294,7 @@ awk -F '|' -v runs="$runs" -v events="$events" '
 		ratio("tocsin-zst", "zstd", "on the .zst, of zstd -dc", 0.95)
 		ratio("tocsin-gz", "igzip", "on the .gz, of igzip -dc", 0.83)
 		ratio("tocsin-10", "sec", "10 rules, of SEC", 150)
+		ratio("tocsin-10", "syslog-ng", "10 rules, of syslog-ng", 40)
 		ratio("sigma-3000", "sigma-100", "3,000 Sigma rules, of 100", 0.5)
 		if ("sigma-3000" in rate)
 			printf "- 3,000 Sigma rules: %.0f events a second\n", events / seconds_of["sigma-3000"]
