@@ -514,6 +514,38 @@ static void finish_document(struct reader *r)
 	reset_document(r);
 }
 
+/*
+ * The value of a single-quoted scalar that stands so between its quotes: '' is a quote, a line break a space, each further one a newline; blanks
+ * around breaks are nothing. libfyaml would do it, but 0.7 (as in Debian 12) reads '''' as more than two quotes, cuts off as much at the end, and
+ * does not free what it worked with.
+ */
+static struct span single_quoted(struct arena *arena, struct span raw)
+{
+	char *out = arena_alloc(arena, raw.len + 1);
+	size_t n = 0, line = 0; /* where in out the line began */
+
+	for (size_t i = 0; i < raw.len;) {
+		size_t breaks = 0;
+
+		for (; i < raw.len && strchr(breaks ? "\r\n \t" : "\r\n", raw.ptr[i]); i++)
+			breaks += raw.ptr[i] == '\n' || (raw.ptr[i] == '\r' && !(i + 1 < raw.len && raw.ptr[i + 1] == '\n'));
+		if (breaks) {
+			while (n > line && (out[n - 1] == ' ' || out[n - 1] == '\t'))
+				n--;
+			if (breaks == 1)
+				out[n++] = ' ';
+			while (--breaks)
+				out[n++] = '\n';
+			line = n;
+			continue;
+		}
+		i += raw.ptr[i] == '\'' && i + 1 < raw.len; /* the second of the two */
+		out[n++] = raw.ptr[i++];
+	}
+	out[n] = '\0';
+	return span_of(out, n);
+}
+
 static void take_event(struct reader *r, struct fy_event *e)
 {
 	struct yaml_node *n;
@@ -547,9 +579,13 @@ static void take_event(struct reader *r, struct fy_event *e)
 		break;
 	case FYET_SCALAR:
 		n = new_node(r, YAML_SCALAR, e);
-		text = fy_token_get_text(e->scalar.value, &len);
-		n->text.ptr = arena_dup(r->arena, text ? text : "", text ? len : 0);
-		n->text.len = text ? len : 0;
+		if (fy_token_scalar_style(e->scalar.value) == FYSS_SINGLE_QUOTED) {
+			n->text = single_quoted(r->arena, span_of(r->file->text.ptr + n->offset, n->end - n->offset));
+		} else {
+			text = fy_token_get_text(e->scalar.value, &len);
+			n->text.ptr = arena_dup(r->arena, text ? text : "", text ? len : 0);
+			n->text.len = text ? len : 0;
+		}
 		n->type = fy_token_scalar_style(e->scalar.value) == FYSS_PLAIN ? plain_type(n->text) : YAML_STRING;
 		if (apply_tag(r, e->scalar.tag, n)) {
 			note_anchor(r, e->scalar.anchor, n, true);
