@@ -750,9 +750,10 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	if (p->direct && !p->o.trace && !decoder_wants_all(l->looker.decoder))
 		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
 	for (size_t i = 0; i < b->n_events; i++) {
-		const struct batch_event *e = &b->events[i];
+		struct batch_event *e = &b->events[i];
 		record_seen(p, l, &records[e->record]);
 		event_take(p, l, &e->event, b->matched + e->first, e->n);
+		event_reset(&e->event);
 	}
 	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
 		record_seen(p, l, &records[i]);
@@ -811,14 +812,15 @@ static void batch_look(void *context)
 			b->matched = xrealloc(b->matched, b->cap_matched * sizeof *b->matched);
 		}
 		struct batch_event *e = &b->events[b->n_events];
-		/* One arena for all of them. */
-		event_reset(&e->event);
+		/* One arena for all of them. They are as good as new: batch_take() has emptied them. */
 		e->event.arena = b->arena;
 		bool taken = record_parse(p, b->lane, b, i, TIME_NONE, &e->event, b->matched + b->n_matched, &e->n);
 		b->arena = e->event.arena;
 		e->event.arena = (struct arena)ARENA_INIT;
-		if (!taken)
+		if (!taken) {
+			event_reset(&e->event);
 			continue;
+		}
 		e->record = i;
 		e->first = b->n_matched;
 		b->n_matched += e->n;

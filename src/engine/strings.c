@@ -78,25 +78,12 @@ void strings_reserve(struct strings *t, size_t n)
 		make_slots(t, (uint32_t)slots);
 }
 
-string_id strings_get(struct strings *t, struct span s)
+static string_id add(struct strings *t, struct span s, uint64_t hash)
 {
-	if (s.len > STRING_LIMIT)
-		s.len = STRING_LIMIT;
+	string_id id;
+
 	if ((t->n_used + 1) * 4 > t->n_slots * 3)
 		make_slots(t, t->n_slots ? t->n_slots * 2 : 64);
-
-	uint64_t hash = hash_of(s);
-	uint32_t mask = t->n_slots - 1;
-	uint32_t i = (uint32_t)hash & mask;
-	for (; t->slots[i]; i = (i + 1) & mask) {
-		struct string_entry *e = t->by_id[t->slots[i]];
-		if (e->hash == hash && span_equal(span_of(e->text, e->len), s)) {
-			e->refs++;
-			return t->slots[i];
-		}
-	}
-
-	string_id id;
 	if (t->n_free) {
 		id = t->free_ids[--t->n_free];
 	} else {
@@ -114,9 +101,27 @@ string_id strings_get(struct strings *t, struct span s)
 	if (s.len)
 		memcpy(e->text, s.ptr, s.len);
 	t->by_id[id] = e;
-	t->slots[i] = id;
+	slot_insert(t, id);
 	t->n_used++;
 	return id;
+}
+
+string_id strings_get(struct strings *t, struct span s)
+{
+	if (s.len > STRING_LIMIT)
+		s.len = STRING_LIMIT;
+	uint64_t hash = hash_of(s);
+	uint32_t mask = t->n_slots - 1;
+	string_id id;
+
+	for (uint32_t i = (uint32_t)hash & mask; t->n_slots && (id = t->slots[i]); i = (i + 1) & mask) {
+		struct string_entry *e = t->by_id[id];
+		if (e->hash == hash && e->len == s.len && memcmp(e->text, s.ptr, s.len) == 0) {
+			e->refs++;
+			return id;
+		}
+	}
+	return add(t, s, hash);
 }
 
 void strings_ref(struct strings *t, string_id id)
@@ -125,11 +130,9 @@ void strings_ref(struct strings *t, string_id id)
 		t->by_id[id]->refs++;
 }
 
-void strings_unref(struct strings *t, string_id id)
+/* Nobody refers to it any more. */
+static void drop(struct strings *t, string_id id)
 {
-	if (!id || --t->by_id[id]->refs)
-		return;
-
 	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
 	uint32_t mask = t->n_slots - 1;
 	uint32_t i = (uint32_t)t->by_id[id]->hash & mask;
@@ -151,6 +154,12 @@ void strings_unref(struct strings *t, string_id id)
 	t->by_id[id] = NULL;
 	ARRAY_GROW(t->free_ids, t->n_free, t->cap_free);
 	t->free_ids[t->n_free++] = id;
+}
+
+void strings_unref(struct strings *t, string_id id)
+{
+	if (id && --t->by_id[id]->refs == 0)
+		drop(t, id);
 }
 
 struct span strings_text(const struct strings *t, string_id id)

@@ -184,7 +184,7 @@ static const struct agent_memo_slot *memo_find(struct agent_memo *m, struct span
 		memcpy(&first, text.ptr, 4);
 		memcpy(&last, text.ptr + text.len - 4, 4);
 	}
-	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
+	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 55];
 	if (slot->len != text.len || memcmp(slot->text, text.ptr, text.len) != 0) {
 		struct agent a = agent_parse(text, arena);
 		if (a.normal.len > AGENT_MEMO_LEN) {

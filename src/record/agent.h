@@ -16,10 +16,10 @@ struct agent {
 struct agent agent_parse(struct span text, struct arena *arena);
 /*
  * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 4 to AGENT_MEMO_LEN bytes has one place; the
- * last that was put there is known. 40 KiB, to be zeroed.
+ * last that was put there is known. 84 KiB, to be zeroed.
  */
 #define AGENT_MEMO_LEN 48
-#define AGENT_MEMO_SLOTS 256
+#define AGENT_MEMO_SLOTS 512
 struct agent_memo {
 	struct agent_memo_slot {
 		struct agent_part {

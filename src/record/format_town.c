@@ -222,7 +222,7 @@ static bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, 
 {
 	struct span rest, to;
 
-	if (!span_starts_with(detail, SPAN("nudged ")) || span_starts_with(detail, SPAN("nudged with \"")))
+	if (span_starts_with(detail, SPAN("nudged with \"")) || !span_starts_with(detail, SPAN("nudged ")))
 		return false;
 	rest = span_from(detail, 7);
 	to = cut_at(rest, ' ');
