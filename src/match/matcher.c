@@ -1076,12 +1076,19 @@ done:
 	return n;
 }
 
-/* Puts the local rules that the record may match on m->list, ascending, and returns how many. */
-static size_t list_candidates(struct matcher *m, size_t record)
+/* The local rules that the record may match, ascending: valid until the next call. *ret_n: how many. */
+static const uint32_t *list_candidates(struct matcher *m, size_t record, size_t *ret_n)
 {
 	uint32_t head = m->hits.head[record];
 	size_t n = 0;
 
+	/* Most records hold one literal: its rules are in order. */
+	if (!m->n_unfiltered && head != PREFILTER_NONE && m->hits.hits[head].next == PREFILTER_NONE) {
+		const uint32_t *of = &m->owners_of[m->hits.hits[head].literal];
+
+		*ret_n = of[1] - of[0];
+		return &m->owners[of[0]];
+	}
 	for (uint32_t i = 0; i < m->n_unfiltered; i++) {
 		m->tried[m->local_unfiltered[i]] = m->generation;
 		m->list[n++] = m->local_unfiltered[i];
@@ -1104,7 +1111,8 @@ static size_t list_candidates(struct matcher *m, size_t record)
 		for (uint32_t i = 0; i < m->n_rules; i++)
 			if (m->tried[i] == m->generation)
 				m->list[n++] = i;
-		return n;
+		*ret_n = n;
+		return m->list;
 	}
 	for (size_t i = 1; i < n; i++) {
 		uint32_t rule = m->list[i];
@@ -1114,20 +1122,23 @@ static size_t list_candidates(struct matcher *m, size_t record)
 			m->list[k] = m->list[k - 1];
 		m->list[k] = rule;
 	}
-	return n;
+	*ret_n = n;
+	return m->list;
 }
 
 size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
 {
 	bool all = record >= m->hits.n_records || m->hits.head[record] == PREFILTER_ALL;
-	size_t n_list, n = 0;
+	const uint32_t *list = NULL;
+	size_t n_list = m->n_rules, n = 0;
 
 	if (e->kind != EVENT_LOG || !m->n_rules)
 		return 0;
 	next_event(m);
-	n_list = all ? m->n_rules : list_candidates(m, record);
+	if (!all)
+		list = list_candidates(m, record, &n_list);
 	for (size_t i = 0; i < n_list; i++) {
-		uint32_t rule = all ? (uint32_t)i : m->list[i];
+		uint32_t rule = list ? list[i] : (uint32_t)i;
 
 		if (node_holds(m, e, &m->nodes[m->rules[rule].root])) {
 			m->held[n] = rule;
@@ -1138,7 +1149,8 @@ size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t
 	for (size_t i = 0; i < n; i++)
 		if (m->rules[m->held[i]].captures)
 			capture_node(m, e, &m->nodes[m->rules[m->held[i]].root]);
-	add_captured(m, e);
+	if (m->n_captured)
+		add_captured(m, e);
 	m->stats.matched += n > 0;
 	return n;
 }
