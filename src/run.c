@@ -801,6 +801,19 @@ static void say_awaited(struct run *r)
 	}
 }
 
+/* Time waits then until the clock has caught up. */
+static void say_set_back(struct run *r, int64_t before_ns, int64_t now_ns)
+{
+	struct buffer when = BUFFER_INIT;
+
+	if (before_ns == TIME_NONE || before_ns - now_ns <= r->o.lateness_ns || before_ns - now_ns < NS_PER_SECOND)
+		return;
+	time_format_utc(&when, before_ns);
+	diag_add(r->diags, DIAG_WARNING, NULL, 0, 0, "the clock was set back by %jd s: time waits until it shows %s again; what is written meanwhile counts as late",
+		 (intmax_t)((before_ns - now_ns) / NS_PER_SECOND), buffer_string(&when));
+	buffer_release(&when);
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a == TIME_NONE || (b != TIME_NONE && b < a) ? b : a;
@@ -810,6 +823,7 @@ static void follow(struct run *r)
 {
 	struct pipeline *p = r->pipeline;
 	bool last = false;
+	int64_t clock_before_ns = TIME_NONE;
 
 	if (!follow_open(r)) {
 		r->failed = true;
@@ -818,6 +832,8 @@ static void follow(struct run *r)
 	for (r->first_round = true; !last;) {
 		/* The clock first: what is not there when the logs are read is later than this. */
 		r->o.now_ns = clock_ns(CLOCK_REALTIME);
+		say_set_back(r, clock_before_ns, r->o.now_ns);
+		clock_before_ns = r->o.now_ns;
 		pipeline_set_clock(p, r->o.now_ns);
 		signals_take(r);
 		follow_due(r, r->o.now_ns);
