@@ -32,13 +32,10 @@ struct kept *occurrence_keep(struct occurrence *o)
 	return o->kept;
 }
 
-struct span occurrence_field(struct occurrence *o, field_id f)
+struct span occurrence_other_field(struct occurrence *o, field_id f)
 {
 	if (!o->event)
 		return kept_field(o->kept, f);
-	const struct value *v = event_first(o->event, f);
-	if (v)
-		return v->kind == VALUE_NULL ? span_of(NULL, 0) : v->text;
 	/* Not its file and line: they are not the same however it was read. */
 	return f == FIELD_TIME || f == FIELD_SOURCE || f == FIELD_RAW ? event_own(o->event, f, o->time_text) : span_of(NULL, 0);
 }

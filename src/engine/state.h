@@ -292,8 +292,16 @@ struct incident *incident_new(struct engine *en, struct cell *c);
 /* --- engine.c --- */
 const struct seen_source *seen_source_find(const struct engine *en, const struct source *s);
 struct kept *occurrence_keep(struct occurrence *o);
+struct span occurrence_other_field(struct occurrence *o, field_id f);
 /* Borrowed until the next call. ptr NULL: it has none. */
-struct span occurrence_field(struct occurrence *o, field_id f);
+static inline struct span occurrence_field(struct occurrence *o, field_id f)
+{
+	const struct value *v = o->event ? event_first(o->event, f) : NULL;
+
+	if (v)
+		return v->kind == VALUE_NULL ? span_of(NULL, 0) : v->text;
+	return occurrence_other_field(o, f);
+}
 void incident_event_queue(struct engine *en, const struct change *c);
 
 /* --- trace.c: only to be called when traced() --- */

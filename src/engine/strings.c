@@ -11,12 +11,6 @@
 
 #define STRING_LIMIT 1024
 
-struct string_entry {
-	uint64_t hash;
-	uint32_t refs, len;
-	char text[];
-};
-
 void strings_release(struct strings *t)
 {
 	for (uint32_t i = 0; i < t->n_ids; i++)
@@ -130,8 +124,7 @@ void strings_ref(struct strings *t, string_id id)
 		t->by_id[id]->refs++;
 }
 
-/* Nobody refers to it any more. */
-static void drop(struct strings *t, string_id id)
+void strings_drop(struct strings *t, string_id id)
 {
 	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
 	uint32_t mask = t->n_slots - 1;
@@ -154,12 +147,6 @@ static void drop(struct strings *t, string_id id)
 	t->by_id[id] = NULL;
 	ARRAY_GROW(t->free_ids, t->n_free, t->cap_free);
 	t->free_ids[t->n_free++] = id;
-}
-
-void strings_unref(struct strings *t, string_id id)
-{
-	if (id && --t->by_id[id]->refs == 0)
-		drop(t, id);
 }
 
 struct span strings_text(const struct strings *t, string_id id)

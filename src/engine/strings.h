@@ -10,7 +10,11 @@
 
 typedef uint32_t string_id;
 
-struct string_entry;
+struct string_entry {
+	uint64_t hash;
+	uint32_t refs, len;
+	char text[];
+};
 struct strings {
 	struct string_entry **by_id; /* [id]; NULL: free */
 	uint32_t n_ids, cap_ids;
@@ -26,7 +30,13 @@ void strings_reserve(struct strings *t, size_t n);
 /* Adds a reference; strings longer than 1 KiB are cut. */
 string_id strings_get(struct strings *t, struct span s);
 void strings_ref(struct strings *t, string_id id);
-void strings_unref(struct strings *t, string_id id);
+/* Of one that nobody refers to any more. */
+void strings_drop(struct strings *t, string_id id);
+static inline void strings_unref(struct strings *t, string_id id)
+{
+	if (id && --t->by_id[id]->refs == 0)
+		strings_drop(t, id);
+}
 struct span strings_text(const struct strings *t, string_id id);
 
 #endif

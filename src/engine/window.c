@@ -105,8 +105,9 @@ static void drop_oldest(struct engine *en, struct cell *c)
 		tally_remove(&c->state->distinct, &en->strings, *entry_value(s, e));
 		strings_unref(&en->strings, *entry_value(s, e));
 	}
+	const string_id *tops = entry_tops(s, e);
 	for (uint32_t i = 0; i < s->n_tops; i++)
-		strings_unref(&en->strings, entry_tops(s, e)[i]);
+		strings_unref(&en->strings, tops[i]);
 	w->head = (w->head + 1) & (w->cap - 1);
 	w->n--;
 	if (s->number_at) /* rounding errors do not live longer than the window */
@@ -153,9 +154,10 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 		*entry_value(s, e) = id;
 		tally_add(&c->state->distinct, &en->strings, id);
 	}
+	string_id *tops = entry_tops(s, e);
 	for (uint32_t i = 0; i < s->n_tops; i++) {
 		struct span v = occurrence_field(o, en->rules->top_fields[i]);
-		entry_tops(s, e)[i] = v.len ? strings_get(&en->strings, v) : 0;
+		tops[i] = v.len ? strings_get(&en->strings, v) : 0;
 	}
 	if (!s->kept_at)
 		return;
