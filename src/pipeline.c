@@ -34,6 +34,8 @@ struct batch_event {
 	struct event event;
 	size_t record, first, n;
 };
+/* More would wait for the first one, which frames and runs the engine, and take memory: up to 2 MiB each. */
+#define THREADS_MAX 8
 #define BATCH_EVENTS_MAX 3072 /* what stands behind them in the block is parsed when it is handed on */
 
 /* What looks at the blocks of a lane: its own one, or one of those that workers have. What it remembers from record to record makes it faster, nothing else. */
@@ -208,9 +210,10 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	p->notices_from_ns = o->now_ns;
 	build(p, o->rules);
 	p->last_batch = &p->first_batch;
-	if (o->threads > 1)
-		p->workers = workers_new(o->threads - 1);
-	p->max_batches = (size_t)o->threads + 1;
+	unsigned threads = o->threads < THREADS_MAX ? o->threads : THREADS_MAX;
+	if (threads > 1)
+		p->workers = workers_new(threads - 1);
+	p->max_batches = threads + 1;
 	return p;
 }
 
