@@ -10,6 +10,7 @@ tocsin_lib += \
 	src/base/quote.c src/base/quote.h \
 	src/base/span.h \
 	src/base/timestamp.c src/base/timestamp.h \
+	src/base/utf8.h \
 	src/base/workers.c src/base/workers.h \
 	src/base/zone.c
 

@@ -6,9 +6,9 @@
  * file could tell it from a true one. A line without a stamp continues the record before it.
  */
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "record/agent.h"
 #include "record/format.h"
-#include "record/utf8.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  * JSON and what is not; what the names mean is for the formats.
  */
 #include "record/json.h"
-#include "record/utf8.h"
+#include "base/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>

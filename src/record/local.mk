@@ -20,8 +20,7 @@ tocsin_lib += \
 	src/record/shape.c src/record/shape.h \
 	src/record/source.c src/record/source.h \
 	src/record/stamp.c src/record/stamp.h \
-	src/record/text_facts.c src/record/text_facts.h \
-	src/record/utf8.h
+	src/record/text_facts.c src/record/text_facts.h
 
 check_PROGRAMS += test_record
 test_record_SOURCES = tests/unit/test_record.c tests/unit/test_record.h tests/unit/test_record_ps.c

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/quote.h"
+#include "base/utf8.h"
 #include <ctype.h>
 #include <libfyaml.h>
 #include <math.h>
@@ -514,33 +515,64 @@ static void finish_document(struct reader *r)
 	reset_document(r);
 }
 
+/* The character for what stands behind a backslash; *ret_len is its length. libfyaml has seen that it is one that YAML has. */
+static uint32_t escaped(struct span s, size_t *ret_len)
+{
+	static const char names[] = "0abtnvfre \"/\\\tN_LP";
+	static const uint32_t characters[] = { 0, 7, 8, 9, 10, 11, 12, 13, 27, ' ', '"', '/', '\\', '\t', 0x85, 0xa0, 0x2028, 0x2029 };
+	size_t digits = s.ptr[0] == 'x' ? 2 : s.ptr[0] == 'u' ? 4 : s.ptr[0] == 'U' ? 8 : 0;
+	const char *name = digits ? NULL : memchr(names, s.ptr[0], sizeof names - 1);
+	uint32_t c = 0;
+
+	*ret_len = 1;
+	if (!digits)
+		return name ? characters[name - names] : (unsigned char)s.ptr[0];
+	for (; *ret_len <= digits && *ret_len < s.len && isxdigit((unsigned char)s.ptr[*ret_len]); ++*ret_len) {
+		char digit = s.ptr[*ret_len];
+		c = c << 4 | (uint32_t)(isdigit((unsigned char)digit) ? digit - '0' : (digit | 32) - 'a' + 10);
+	}
+	return c;
+}
+
 /*
- * The value of a single-quoted scalar that stands so between its quotes: '' is a quote, a line break a space, each further one a newline; blanks
- * around breaks are nothing. libfyaml would do it, but 0.7 (as in Debian 12) reads '''' as more than two quotes, cuts off as much at the end, and
+ * The value of a quoted scalar that stands so between its quotes. '' is a quote between single ones, a backslash begins an escape between
+ * double ones; a line break is a space, each further one a newline, and blanks around breaks are nothing. libfyaml would do all this, but 0.7 (as in
+ * Debian 12) reads '''' as more than two quotes, takes away blanks that were escaped, ends the value with what was in memory instead, and
  * does not free what it worked with.
  */
-static struct span single_quoted(struct arena *arena, struct span raw)
+static struct span quoted(struct arena *arena, struct span raw, bool escapes)
 {
-	char *out = arena_alloc(arena, raw.len + 1);
-	size_t n = 0, line = 0; /* where in out the line began */
+	char *out = arena_alloc(arena, raw.len * 2 + 1); /* \P is three bytes */
+	size_t n = 0, kept = 0, i = 0;                   /* blanks behind kept go away before a break */
 
-	for (size_t i = 0; i < raw.len;) {
-		size_t breaks = 0;
+	while (i < raw.len) {
+		bool joined = escapes && raw.ptr[i] == '\\' && i + 1 < raw.len && strchr("\r\n", raw.ptr[i + 1]);
+		size_t breaks = 0, len;
 
-		for (; i < raw.len && strchr(breaks ? "\r\n \t" : "\r\n", raw.ptr[i]); i++)
+		for (i += joined; i < raw.len && strchr(breaks ? "\r\n \t" : "\r\n", raw.ptr[i]); i++)
 			breaks += raw.ptr[i] == '\n' || (raw.ptr[i] == '\r' && !(i + 1 < raw.len && raw.ptr[i + 1] == '\n'));
 		if (breaks) {
-			while (n > line && (out[n - 1] == ' ' || out[n - 1] == '\t'))
+			while (n > kept && !joined && (out[n - 1] == ' ' || out[n - 1] == '\t'))
 				n--;
-			if (breaks == 1)
+			if (breaks == 1 && !joined)
 				out[n++] = ' ';
 			while (--breaks)
 				out[n++] = '\n';
-			line = n;
-			continue;
+			kept = n;
+		} else if (escapes && raw.ptr[i] == '\\' && i + 1 < raw.len) {
+			uint32_t c = escaped(span_from(raw, i + 1), &len);
+
+			i += 1 + len;
+			if (c >= 0xd800 && c < 0xdc00 && i + 1 < raw.len) { /* the first half of a pair, as JSON writes them */
+				c = 0x10000 + ((c - 0xd800) << 10) + ((escaped(span_from(raw, i + 1), &len) - 0xdc00) & 0x3ff);
+				i += 1 + len;
+			}
+			n += utf8_put(out + n, c);
+			kept = n;
+		} else {
+			i += !escapes && raw.ptr[i] == '\'' && i + 1 < raw.len; /* the second of the two */
+			out[n++] = raw.ptr[i++];
 		}
-		i += raw.ptr[i] == '\'' && i + 1 < raw.len; /* the second of the two */
-		out[n++] = raw.ptr[i++];
 	}
 	out[n] = '\0';
 	return span_of(out, n);
@@ -551,6 +583,7 @@ static void take_event(struct reader *r, struct fy_event *e)
 	struct yaml_node *n;
 	size_t len;
 	const char *text;
+	enum fy_scalar_style style;
 
 	switch (e->type) {
 	case FYET_NONE:
@@ -579,14 +612,17 @@ static void take_event(struct reader *r, struct fy_event *e)
 		break;
 	case FYET_SCALAR:
 		n = new_node(r, YAML_SCALAR, e);
-		if (fy_token_scalar_style(e->scalar.value) == FYSS_SINGLE_QUOTED) {
-			n->text = single_quoted(r->arena, span_of(r->file->text.ptr + n->offset, n->end - n->offset));
+		style = fy_token_scalar_style(e->scalar.value);
+		if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
+			n->text = quoted(r->arena, span_of(r->file->text.ptr + n->offset, n->end - n->offset), style == FYSS_DOUBLE_QUOTED);
 		} else {
+			/* No NUL stands in the file, but libfyaml 0.7 ends some folded and empty blocks with one. */
 			text = fy_token_get_text(e->scalar.value, &len);
-			n->text.ptr = arena_dup(r->arena, text ? text : "", text ? len : 0);
-			n->text.len = text ? len : 0;
+			len = text ? strnlen(text, len) : 0;
+			n->text.ptr = arena_dup(r->arena, text ? text : "", len);
+			n->text.len = len;
 		}
-		n->type = fy_token_scalar_style(e->scalar.value) == FYSS_PLAIN ? plain_type(n->text) : YAML_STRING;
+		n->type = style == FYSS_PLAIN ? plain_type(n->text) : YAML_STRING;
 		if (apply_tag(r, e->scalar.tag, n)) {
 			note_anchor(r, e->scalar.anchor, n, true);
 			place(r, n);

@@ -1,8 +1,8 @@
 /*
- * utf8.h: one character as UTF-8. Internal to record/.
+ * utf8.h: one character as UTF-8.
  */
-#ifndef TOCSIN_RECORD_UTF8_H
-#define TOCSIN_RECORD_UTF8_H
+#ifndef TOCSIN_BASE_UTF8_H
+#define TOCSIN_BASE_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
