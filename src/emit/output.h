@@ -2,9 +2,9 @@
  * output.h: where state changes are written: standard output or files, in one format each. Changes are gathered and
  * written at output_flush(), which the pipeline calls before it waits for input.
  *
- * Exactly once. A run with a checkpoint notes how far each file that -o names was written (output_mark), after that is on disk and before
+ * Exactly once. A run with a checkpoint notes how far each file that -o names was written (outputs_save), after that is on disk and before
  * the checkpoint is. When the run is killed in between, the next one finds the file longer than was noted, cuts off what is
- * behind (output_repair), and writes it again. So nobody else may write to such a file. Standard output, pipes and terminals cannot be
+ * behind (outputs_repair), and writes it again. So nobody else may write to such a file. Standard output, pipes and terminals cannot be
  * cut: what was written since the last checkpoint comes again, with the same ids.
  */
 #ifndef TOCSIN_EMIT_OUTPUT_H
