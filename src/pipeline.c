@@ -368,14 +368,6 @@ static void lane_present(struct pipeline *p, struct lane *l)
 	l->parse_all = l->parse_all || l->observed;
 }
 
-struct lane *pipeline_find_lane(const struct pipeline *p, const char *name)
-{
-	for (size_t i = 0; i < p->n_lanes; i++)
-		if (!strcmp(p->lanes[i]->name, name))
-			return p->lanes[i];
-	return NULL;
-}
-
 struct lane *pipeline_lane(struct pipeline *p, const char *name)
 {
 	struct lane *l = NULL;

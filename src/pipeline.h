@@ -77,8 +77,6 @@ void pipeline_free(struct pipeline *p);
  * else a new one. name: as shown; also orders logs of one source. Owned by the pipeline.
  */
 struct lane *pipeline_lane(struct pipeline *p, const char *name);
-/* The lane of this name that is there, whoever asked for it; NULL: none. */
-struct lane *pipeline_find_lane(const struct pipeline *p, const char *name);
 const char *lane_name(const struct lane *l);
 /* NULL until it is set. Bytes may be fed before, and are kept; the caller sees to it that these are few. */
 const struct source *lane_source(const struct lane *l);

@@ -50,4 +50,36 @@ static inline struct span span_from(struct span s, size_t from)
 	return (struct span){ s.ptr + from, s.len - from };
 }
 
+static inline bool span_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Does s have the shape of a decimal number: [+-] digits [. digits] [e [+-] digits], or begin or end in its point? */
+static inline bool span_is_decimal(struct span s)
+{
+	size_t i = 0, digits = 0;
+
+	if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+		i++;
+	for (; i < s.len && span_is_digit(s.ptr[i]); i++)
+		digits++;
+	if (i < s.len && s.ptr[i] == '.') {
+		for (i++; i < s.len && span_is_digit(s.ptr[i]); i++)
+			digits++;
+	}
+	if (digits == 0)
+		return false;
+	if (i < s.len && (s.ptr[i] == 'e' || s.ptr[i] == 'E')) {
+		i++;
+		if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+			i++;
+		if (i == s.len)
+			return false;
+		while (i < s.len && span_is_digit(s.ptr[i]))
+			i++;
+	}
+	return i == s.len;
+}
+
 #endif

@@ -2,7 +2,7 @@
  * tail.c: decides which byte of a log comes next. The invariant is that every byte of the log, through all its generations, is given once,
  * in order, as long as a file that holds it can be found: `head` is the first bytes of the present file and `last` the bytes in front of
  * `offset`, both as they were given out. Whether a file is still the one that was read is decided by these, never by its name, and by device
- * and inode only together with them. It does not know lines but in one place: find_overlap().
+ * and inode only together with them. It does not know lines but in one place: candidate_overlap().
  *
  *	no file ──open──> reading ──> at its end ──look──> grown: reading
  *	                                  │          └──> written anew: find the copy, the overlap, or begin again

@@ -152,38 +152,6 @@ struct span event_own(const struct event *e, field_id f, char text[TIME_TEXT_SIZ
 	return span_of(NULL, 0);
 }
 
-static inline bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Does s have the shape of a decimal number: [+-] digits [. digits] [e [+-] digits], or begin or end in its point? */
-static bool is_decimal(struct span s)
-{
-	size_t i = 0, digits = 0;
-
-	if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
-		i++;
-	for (; i < s.len && is_digit(s.ptr[i]); i++)
-		digits++;
-	if (i < s.len && s.ptr[i] == '.') {
-		for (i++; i < s.len && is_digit(s.ptr[i]); i++)
-			digits++;
-	}
-	if (digits == 0)
-		return false;
-	if (i < s.len && (s.ptr[i] == 'e' || s.ptr[i] == 'E')) {
-		i++;
-		if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
-			i++;
-		if (i == s.len)
-			return false;
-		while (i < s.len && is_digit(s.ptr[i]))
-			i++;
-	}
-	return i == s.len;
-}
-
 static bool is_hexadecimal(struct span s)
 {
 	size_t i = s.len > 0 && *s.ptr == '-';
@@ -193,7 +161,7 @@ static bool is_hexadecimal(struct span s)
 	for (i += 2; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (!is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
+		if (!span_is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
 			return false;
 	}
 	return true;
@@ -208,7 +176,7 @@ bool span_to_number(struct span text, double *ret)
 		return false;
 	/* Most are short whole numbers. */
 	for (size_t i = 0; i < text.len && i < 16; i++) {
-		if (!is_digit(text.ptr[i]))
+		if (!span_is_digit(text.ptr[i]))
 			break;
 		v = v * 10 + (text.ptr[i] - '0');
 		if (i + 1 == text.len && i < 15) {
@@ -216,7 +184,7 @@ bool span_to_number(struct span text, double *ret)
 			return true;
 		}
 	}
-	if (text.len >= sizeof copy || (!is_decimal(text) && !is_hexadecimal(text)))
+	if (text.len >= sizeof copy || (!span_is_decimal(text) && !is_hexadecimal(text)))
 		return false;
 	/* The program never calls setlocale for numbers, so the point is a point. */
 	memcpy(copy, text.ptr, text.len);

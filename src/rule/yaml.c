@@ -189,33 +189,13 @@ static bool one_of(struct span s, const char *const *words)
 
 static bool is_number(struct span s)
 {
-	size_t i = 0, digits = 0;
-
 	if (s.len > 2 && s.ptr[0] == '0' && s.ptr[1] == 'x') {
-		for (i = 2; i < s.len; i++)
+		for (size_t i = 2; i < s.len; i++)
 			if (!isxdigit((unsigned char)s.ptr[i]))
 				return false;
 		return true;
 	}
-	if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
-		i++;
-	for (; i < s.len && isdigit((unsigned char)s.ptr[i]); i++)
-		digits++;
-	if (i < s.len && s.ptr[i] == '.')
-		for (i++; i < s.len && isdigit((unsigned char)s.ptr[i]); i++)
-			digits++;
-	if (!digits)
-		return false;
-	if (i < s.len && (s.ptr[i] == 'e' || s.ptr[i] == 'E')) {
-		i++;
-		if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
-			i++;
-		if (i == s.len)
-			return false;
-		while (i < s.len && isdigit((unsigned char)s.ptr[i]))
-			i++;
-	}
-	return i == s.len;
+	return span_is_decimal(s);
 }
 
 static enum yaml_type plain_type(struct span s)
