@@ -718,14 +718,25 @@ static size_t first_since(const struct tail *t, const struct stream *l)
 }
 
 /*
- * The present file stands at index `present`, and nothing of it has been read. It was empty then, so its content does not say whether it is still the
- * same: what was written to it may have been copied away and cut off. Then the copy was written to after it. Returns where to begin.
+ * So few bytes prove nothing: most lines of a day begin with the same. If so much of the present file was read, and it has changed, what was written to it
+ * may have been copied away and cut off; then the copy was written to after it. Returns the copy's index, with c in it; n_files: none. present: the file's.
  */
-static size_t first_unread(const struct tail *t, const struct stream *l, size_t present)
+#define WEAK_BYTES 32
+static size_t find_copied(const struct tail *t, const struct stream *l, size_t present, struct candidate *c)
 {
-	size_t first = first_since(t, l);
+	struct stat old;
+	bool has_old = t->old && fstat(reader_fd(t->old), &old) == 0;
+	int error;
 
-	return first < present ? first : present;
+	for (size_t i = first_since(t, l); t->offset < WEAK_BYTES && present < l->n_files && i < present; i++) {
+		const struct stream_file *f = &l->files[i];
+		if (has_old && f->device == (uint64_t)old.st_dev && f->inode == (uint64_t)old.st_ino)
+			continue; /* late lines were written to it */
+		if (candidate_find(t, f->path, false, c, &error) == FOUND_AT)
+			return i;
+		candidate_release(c);
+	}
+	return l->n_files;
 }
 
 /* The live file among them, or n_files. */
@@ -912,14 +923,14 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 		enum tail_step step = TAIL_AT_END;
 
 		list_generations(t, &l);
-		size_t present = index_of_present(t, &l);
+		size_t present = index_of_present(t, &l), copy;
 		if (present < l.n_files && drained && (t->reader || is_still(t, &l.files[present]))) {
 			step = begin_from(t, &l, present + 1, &again, diags);
 			done = true;
 		} else if (drained) {
 			; /* another file has the number of one that is gone */
-		} else if (present < l.n_files && t->offset == 0 && first_unread(t, &l, present) < present) {
-			step = begin_from(t, &l, first_unread(t, &l, present), &again, diags);
+		} else if (present < l.n_files && (copy = find_copied(t, &l, present, &c)) < l.n_files) {
+			step = take(t, &c, l.files[copy].path, false);
 			done = true;
 		} else if (present < l.n_files) {
 			int error = 0;
@@ -959,18 +970,21 @@ static bool verify(const struct tail *t)
 	return same;
 }
 
-/* Nothing of the present file had been read when it changed: see first_unread(). */
-static bool was_copied(const struct tail *t)
+/* The present file has changed: does it go on in a copy? TAIL_AT_END: no. */
+static enum tail_step look_for_copy(struct tail *t)
 {
 	struct stream l;
+	struct candidate c;
+	enum tail_step step = TAIL_AT_END;
 
-	if (t->seen.st_size < 0)
-		return false; /* it was not seen empty */
+	if (t->offset >= WEAK_BYTES || t->seen.st_size < 0)
+		return step;
 	list_generations(t, &l);
-	size_t present = index_of_present(t, &l);
-	bool result = first_unread(t, &l, present) < present;
+	size_t copy = find_copied(t, &l, index_of_present(t, &l), &c);
+	if (copy < l.n_files)
+		step = take(t, &c, l.files[copy].path, false);
 	stream_release_files(&l);
-	return result;
+	return step;
 }
 
 /* The present file was truncated, or written over: as if it had been closed, and is looked for. */
@@ -1006,8 +1020,11 @@ static enum tail_step look(struct tail *t, struct diag_list *diags)
 	t->behind = !is_live;
 	if (now.st_size != t->seen.st_size || now.st_mtim.tv_sec != t->seen.st_mtim.tv_sec || now.st_mtim.tv_nsec != t->seen.st_mtim.tv_nsec ||
 	    now.st_ctim.tv_sec != t->seen.st_ctim.tv_sec || now.st_ctim.tv_nsec != t->seen.st_ctim.tv_nsec) {
-		if ((uint64_t)now.st_size < t->offset || !verify(t) || (t->offset == 0 && was_copied(t)))
+		if ((uint64_t)now.st_size < t->offset || !verify(t))
 			return find_again(t, diags);
+		enum tail_step step = look_for_copy(t);
+		if (step != TAIL_AT_END)
+			return step;
 		t->seen = now;
 		t->mtime_ns = file_time_ns(&now.st_mtim);
 		if ((uint64_t)now.st_size > t->offset)

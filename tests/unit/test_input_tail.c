@@ -237,10 +237,11 @@ static void run_step(struct reading *r, char *step)
 			line(&b, i);
 		store(path, O_APPEND, buffer_span(&b));
 		buffer_release(&b);
-	} else if (!strcmp(verb, "half") || !strcmp(verb, "rest")) { /* of line N */
+	} else if (!strcmp(verb, "half") || !strcmp(verb, "rest") || !strcmp(verb, "start") || !strcmp(verb, "finish")) { /* of line N */
 		struct buffer b = BUFFER_INIT;
 		line(&b, atoi(words[2]));
-		store(path, O_APPEND, *verb == 'h' ? span_of(b.data, b.len / 2) : span_from(buffer_span(&b), b.len / 2));
+		size_t cut = *verb == 'h' || *verb == 'r' ? b.len / 2 : 8;
+		store(path, O_APPEND, *verb == 'h' || *verb == 's' ? span_of(b.data, cut) : span_from(buffer_span(&b), cut));
 		buffer_release(&b);
 	} else if (!strcmp(verb, "text")) {
 		store(path, O_APPEND, span_from_string(words[2]));
@@ -412,6 +413,13 @@ static const struct {
 	{ "the new one empty, copied away between two looks", BOTH,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; add " L " 6 7; mv " L ".1 " L ".2; cp " L " " L ".1; cut " L
 	  " 0; read 6-7; add " L " 8 8; read 8" },
+	{ "little of the new one read, and that copied away between two looks", BOTH,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; start " L " 6; read; finish " L " 6; add " L " 7 8; mv " L ".1 " L ".2; cp " L " " L ".1; cut " L
+	  " 0; add " L " 9 9; read 6-9" },
+	{ "little of the first one read, and that copied away between two looks", BOTH,
+	  "start " L " 6; read; finish " L " 6; add " L " 7 8; cp " L " " L ".1; cut " L " 0; add " L " 9 9; read 6-9; add " L " 10 10; read 10" },
+	{ "little of the new one read, late lines in the old one", LIVE,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; start " L " 7; read; add " L ".1 6 6; finish " L " 7; read 7,6; add " L " 8 8; read 8" },
 	{ "the new one empty, the old one dropped", CRON,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 2 1; read; rm " L ".1; read - removed; read; add " L " 6 7; read 6-7" },
 	{ "the new one empty, the old one dropped, open", LIVE,
