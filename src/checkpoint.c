@@ -10,7 +10,7 @@
  *
  *	offset  bytes
  *	     0  8     "tocsinCK"
- *	     8  4     format, 1
+ *	     8  4     format, 2
  *	    12  4     0
  *	    16  8     when it was written: ns since 1970-01-01 UTC, signed
  *	    24  3 × 8 lengths of the sections: inputs, pipeline, outputs
@@ -93,6 +93,8 @@ const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 		return cut;
 	if (get_fixed(file.ptr + 8, 4) > CHECKPOINT_FORMAT)
 		return "it was written by a newer tocsin";
+	if (get_fixed(file.ptr + 8, 4) < CHECKPOINT_FORMAT)
+		return "it was written by an older tocsin, in a format that is read no more";
 	struct span content = span_from(file, HEADER_BYTES), rest = content;
 	bool ends_early = false;
 	for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
@@ -104,8 +106,7 @@ const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 	if (ends_early)
 		return cut;
 	ret->hash = hash_bytes(content.ptr, content.len, 0);
-	if (rest.len || get_fixed(file.ptr + 8, 4) != CHECKPOINT_FORMAT ||
-	    get_fixed(file.ptr + CHECKSUM_AT, 8) != hash_bytes(file.ptr, CHECKSUM_AT, ret->hash))
+	if (rest.len || get_fixed(file.ptr + CHECKSUM_AT, 8) != hash_bytes(file.ptr, CHECKSUM_AT, ret->hash))
 		return "it is damaged: its checksum is wrong";
 	ret->written_ns = (int64_t)get_fixed(file.ptr + 16, 8);
 	return NULL;

@@ -13,7 +13,7 @@
 #include "base/codec.h"
 #include "base/diag.h"
 
-#define CHECKPOINT_FORMAT 1
+#define CHECKPOINT_FORMAT 2
 
 enum checkpoint_section {
 	CHECKPOINT_INPUTS = 1, /* run_save() */

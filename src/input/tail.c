@@ -821,9 +821,7 @@ static enum tail_step begin_first(struct tail *t, struct diag_list *diags)
 	if (!error && (!t->stream->in_town || candidate_has_bytes(&c)))
 		return take(t, &c, t->live_path, true);
 	candidate_release(&c);
-	if (!error) {
-		say_opened(t, t->live_path, 0, diags);
-	} else if (error != ENOENT && error != ENOTDIR) {
+	if (error != ENOENT && error != ENOTDIR) {
 		say_opened(t, t->live_path, error, diags);
 	} else if (!t->stream->in_town && !t->told) {
 		t->told = t->purpose == TAIL_FOLLOW ? 0 : error;

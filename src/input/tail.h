@@ -11,13 +11,14 @@
  *	renamed and packed, once or often                 fingerprint, by unpacking to the offset      its rest, then the younger ones
  *	copied and truncated, has grown again or not      the copy: fingerprint                        the copy's rest, then the live file from its start
  *	replaced by its own last lines (temp file and     lines in front of the offset stand           what stands behind them
- *	  rename, or written over), rotated since or not    in the new file
+ *	  rename, or written over), rotated since or not    in that file
  *	truncated, removed, replaced by another           it is not                                    files changed since, from their starts;
  *	                                                                                                 a warning where something may be lost
  *
- * A new file that is empty yet is not begun: the position stays in the file before, which can be known again, and what is still written to that comes
- * first. A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one before
- * open: a program that has not yet heard of the rotation may still write to it. Archives and copies of one generation are read once. Nothing here waits, or asks a clock.
+ * A new file that is empty yet is not begun: the position stays in the file before, which can be known again, and what is still written to that
+ * comes first. A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one
+ * before open: a program that has not yet heard of the rotation may still write to it. Archives and copies of one generation are read once.
+ * Nothing here waits, or asks a clock.
  */
 #ifndef TOCSIN_INPUT_TAIL_H
 #define TOCSIN_INPUT_TAIL_H
