@@ -129,6 +129,11 @@ static bool read_file(struct checkpoint *c, bool must_be, struct diag_list *diag
 		return true;
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		diag_add(diags, DIAG_ERROR, c->path, 0, 0, "cannot read the checkpoint: %s", strerror(errno));
+		if (must_be)
+			diag_hint(diags, "name the FILE of a run with --checkpoint FILE");
+	} else if (S_ISDIR(st.st_mode)) {
+		diag_add(diags, DIAG_ERROR, c->path, 0, 0, "is a directory, and cannot be a checkpoint");
+		diag_hint(diags, "name a file in it");
 	} else if (!S_ISREG(st.st_mode)) {
 		why = "it is not a regular file";
 	} else {
@@ -144,8 +149,12 @@ static bool read_file(struct checkpoint *c, bool must_be, struct diag_list *diag
 	}
 	if (fd >= 0)
 		close(fd);
-	if (why)
+	if (why && must_be) { /* only to be shown: there is nothing to begin anew */
+		diag_add(diags, DIAG_ERROR, c->path, 0, 0, "%s", why);
+		diag_hint(diags, "name the FILE of a run with --checkpoint FILE");
+	} else if (why) {
 		say_refused(c->path, why, diags);
+	}
 	if (!c->file.len || why)
 		return false;
 	c->content_hash = c->content.hash;
@@ -275,8 +284,9 @@ static bool take_lock(struct checkpoint *c, struct diag_list *diags)
 	buffer_printf(&name, "%s.lock", c->path);
 	c->lock = open(buffer_string(&name), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (c->lock < 0) {
-		diag_add(diags, DIAG_ERROR, name.data, 0, 0, "cannot lock the checkpoint: %s", strerror(errno));
-		diag_hint(diags, "a checkpoint needs a directory that can be written to");
+		int error = errno;
+		diag_add(diags, DIAG_ERROR, name.data, 0, 0, "cannot lock the checkpoint: %s", strerror(error));
+		diag_hint_unwritable(diags, c->path, error);
 	} else if (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {
 		ssize_t n = pread(c->lock, pid, sizeof pid - 1, 0);
 		int digits = n > 0 ? (int)strspn(pid, "0123456789") : 0;

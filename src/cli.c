@@ -146,6 +146,43 @@ bool open_outputs(const struct options *o, const struct ruleset *rs, const struc
 
 /* ---- reading ---- */
 
+/* The source that was meant, or all there are. */
+static void hint_source(const struct ruleset *rules, const char *name, struct diag_list *diags)
+{
+	struct buffer all = BUFFER_INIT;
+	size_t n_built_in, n = 0;
+	const struct source *built_in = builtin_sources(&n_built_in);
+	const char **names = xcalloc(n_built_in + rules->n_sources + 1, sizeof *names);
+
+	for (size_t i = 0; i < n_built_in; i++)
+		if (built_in[i].format != FORMAT_INCIDENT)
+			names[n++] = built_in[i].name;
+	for (size_t i = 0; i < rules->n_sources; i++)
+		names[n++] = rules->sources[i]->name;
+	const char *near = nearest_word(name, names);
+	for (size_t i = 0; i < n; i++)
+		buffer_printf(&all, " %s", names[i]);
+	if (near)
+		diag_hint(diags, "did you mean %s?", near);
+	else
+		diag_hint(diags, "sources are%s", buffer_string(&all));
+	buffer_release(&all);
+	free(names);
+}
+
+/* SOURCE=PATH of which the path is there, and the source is none. */
+static void check_source_of_word(const struct ruleset *rules, const char *word, struct diag_list *diags)
+{
+	const char *equals = strchr(word, '=');
+	char *source = equals ? xmemdup(word, (size_t)(equals - word)) : NULL;
+
+	if (source && *source && !strchr(source, '/') && !source_by_name(rules, source) && access(word, F_OK) != 0 && access(equals + 1, F_OK) == 0) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "%s: unknown source %s", word, source);
+		hint_source(rules, source, diags);
+	}
+	free(source);
+}
+
 bool reading_open(const struct options *o, const struct ruleset *rules, char *const *words, size_t n_words, struct reading *ret,
 		  struct diag_list *diags)
 {
@@ -166,16 +203,29 @@ bool reading_open(const struct options *o, const struct ruleset *rules, char *co
 			  o->verb == VERB_RUN ? "" : verb_name(o->verb));
 		return false;
 	}
+	size_t errors = diags->n_errors;
 	bool times = parse_time(o, "since", o->since, now_ns, &ret->pipeline.since_ns, diags);
 	if (!parse_time(o, "until", o->until, now_ns, &ret->pipeline.until_ns, diags) || !times)
 		return false;
+	if (o->since && o->until && ret->pipeline.since_ns > ret->pipeline.until_ns) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--since %s is later than --until %s: nothing would be read", o->since, o->until);
+		diag_hint(diags, "--since is where to begin, --until where to end");
+	}
 	if (o->source && !source_by_name(rules, o->source)) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "-s %s: unknown source", o->source);
-		diag_hint(diags, "sources are town events daemon overseer guardian ps syslog json text, and those that rules define");
+		hint_source(rules, o->source, diags);
 	}
-	for (size_t i = 0; i < o->n_zones; i++)
-		if (o->zones[i].source && !source_by_name(rules, o->zones[i].source))
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
+	for (size_t i = 0; i < o->n_zones; i++) {
+		if (!o->zones[i].source || source_by_name(rules, o->zones[i].source))
+			continue;
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--tz %s=%s: unknown source %s", o->zones[i].source, o->zones[i].zone, o->zones[i].source);
+		hint_source(rules, o->zones[i].source, diags);
+	}
+	for (size_t i = 0; i < n_words; i++)
+		check_source_of_word(rules, words[i], diags);
+	/* What is asked for is wrong: then what is read would be, too. An input that is missing leaves the others. */
+	if (diags->n_errors > errors)
+		return false;
 	words = n_words ? words : only_stdin;
 	n_words = n_words ? n_words : 1;
 	if (lasting)

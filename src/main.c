@@ -21,11 +21,16 @@ static void fill_standard_descriptors(void)
 
 static int verb_completion(const struct options *o)
 {
+	static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 	struct buffer out = BUFFER_INIT;
 
 	if (o->n_words != 1 || !options_completion(&out, o->words[0])) {
-		fputs("tocsin: name a shell: bash, zsh or fish\n", stderr);
-		return EXIT_TROUBLE;
+		struct diag_list diags = DIAG_LIST_INIT;
+		const char *near = o->n_words ? nearest_word(o->words[0], shells) : NULL;
+		diag_add(&diags, DIAG_ERROR, NULL, 0, 0, "name a shell: bash, zsh or fish");
+		if (near)
+			diag_hint(&diags, "did you mean %s?", near);
+		return fail(o, &diags);
 	}
 	return print_out(&out);
 }

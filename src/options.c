@@ -368,8 +368,10 @@ bool options_parse(int argc, char **argv, struct options *ret, struct diag_list 
 			continue;
 		}
 		const struct option_row *row = row_of(c);
-		if (!(row->verbs & V(ret->verb)))
+		if (!(row->verbs & V(ret->verb))) {
 			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "option --%s is not for `tocsin %s`", row->name, verb_name(ret->verb));
+			diag_hint(diags, "tocsin %s --help lists its options", verb_name(ret->verb));
+		}
 		take(ret, row, optarg, diags);
 	}
 	ret->words = argv + optind;

@@ -416,8 +416,11 @@ static void write_junit(struct testing *t)
 		ok &= !ferror(f);
 		ok &= fclose(f) == 0;
 	}
-	if (!ok)
-		diag_add(&t->diags, DIAG_ERROR, NULL, 0, 0, "--junit %s: %s", t->o->junit, strerror(errno));
+	if (!ok) {
+		int error = errno;
+		diag_add(&t->diags, DIAG_ERROR, NULL, 0, 0, "--junit %s: %s", t->o->junit, strerror(error));
+		diag_hint_unwritable(&t->diags, t->o->junit, error);
+	}
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/quote.h"
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -59,6 +60,26 @@ void diag_hint(struct diag_list *l, const char *format, ...)
 	va_start(args, format);
 	d->hint = format_text(format, args);
 	va_end(args);
+}
+
+void diag_hint_unwritable(struct diag_list *l, const char *path, int error)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	struct buffer directory = BUFFER_INIT;
+
+	quote_shell(&directory, slash && len ? span_of(path, len) : slash ? SPAN("/") : SPAN("."));
+	if (error == ENOENT && slash)
+		diag_hint(l, "its directory is not there; make it: mkdir -p %s", buffer_string(&directory));
+	else if (error == EISDIR)
+		diag_hint(l, "it is a directory: name a file in it");
+	else if (error == ENOTDIR)
+		diag_hint(l, "what stands before the last / must be a directory");
+	else if (error == EACCES || error == EPERM)
+		diag_hint(l, "check who may write there: ls -ld %s", buffer_string(&directory));
+	else if (error == EROFS)
+		diag_hint(l, "name a place on a file system that can be written to");
+	buffer_release(&directory);
 }
 
 void diag_excerpt(struct diag_list *l, struct span source_line, int width)

@@ -39,6 +39,8 @@ struct diag *diag_add(struct diag_list *l, enum diag_level level, const char *fi
 		      const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* Sets the hint of the newest diagnostic. */
 void diag_hint(struct diag_list *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sets what helps when path could not be made or written to, where that is known; error: what errno was. */
+void diag_hint_unwritable(struct diag_list *l, const char *path, int error);
 /* Sets the excerpt of the newest diagnostic to this source line (copied). */
 void diag_excerpt(struct diag_list *l, struct span source_line, int width);
 /* Orders by file (as first seen), line, column; drops exact repetitions. */

@@ -40,7 +40,10 @@ bool output_open(struct output *o, enum emit_format format, const char *path, co
 		errno = EBADF;
 	}
 	if (o->fd < 0) {
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot open %s for writing: %s", shown(o), strerror(errno));
+		int error = errno;
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "cannot open %s for writing: %s", shown(o), strerror(error));
+		if (path)
+			diag_hint_unwritable(diags, path, error);
 		return false;
 	}
 	o->is_file = path && fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode);

@@ -11,6 +11,7 @@
 struct parser {
 	struct loader *l;
 	const struct yaml_node *node;
+	struct span timeframe;
 	size_t i;
 	int depth;
 	/* The token at hand. */
@@ -237,7 +238,7 @@ static void hint_aggregation(struct parser p)
 	next_token(&p);
 	if (token_is(&p, "near")) {
 		hint(p.l, "make a named rule of each selection, and write one more document: correlation: {type: temporal, rules: [NAME, …], "
-			  "group-by: [FIELD], timespan: 1h}");
+			  "group-by: [FIELD], timespan: %.*s}", (int)p.timeframe.len, p.timeframe.ptr);
 		return;
 	}
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
@@ -276,19 +277,19 @@ static void hint_aggregation(struct parser p)
 		digits &= isdigit((unsigned char)number.ptr[i]) != 0;
 	next_token(&p);
 	if (type && open && bound && digits && !p.token.len && (field.len || strcmp(type, "event_count") == 0))
-		hint(p.l, "name this rule and write a second document: correlation: {type: %s, rules: [NAME], group-by: [%s], timespan: 1h, "
-			  "condition: {%s%.*s%s%s: %.*s}}", type, buffer_string(&keys), field.len ? "field: " : "", (int)field.len, field.ptr,
+		hint(p.l, "name this rule and write a second document: correlation: {type: %s, rules: [NAME], group-by: [%s], timespan: %.*s, "
+			  "condition: {%s%.*s%s%s: %.*s}}", type, buffer_string(&keys), (int)p.timeframe.len, p.timeframe.ptr, field.len ? "field: " : "", (int)field.len, field.ptr,
 		     field.len ? ", " : "", bound, (int)number.len, number.ptr);
 	else
 		hint(p.l, "name this rule and write a second document: correlation: {type: event_count, rules: [NAME], "
-			  "group-by: [FIELD], timespan: 1h, condition: {gt: 5}} (value_count for count(FIELD))");
+			  "group-by: [FIELD], timespan: %.*s, condition: {gt: 5}} (value_count for count(FIELD))", (int)p.timeframe.len, p.timeframe.ptr);
 	buffer_release(&keys);
 }
 
-struct condition *condition_parse(struct loader *l, const struct yaml_node *text)
+struct condition *condition_parse(struct loader *l, const struct yaml_node *text, struct span timeframe)
 {
 	static const char *const operators[] = { "and", "or", NULL };
-	struct parser p = { .l = l, .node = text };
+	struct parser p = { .l = l, .node = text, .timeframe = timeframe.len ? timeframe : SPAN("1h") };
 	struct condition *c;
 
 	next_token(&p);

@@ -18,8 +18,11 @@ struct condition {
 	uint32_t n_children;
 };
 
-/* NULL with an error. The tree lives in l->scratch. */
-struct condition *condition_parse(struct loader *l, const struct yaml_node *text);
+/*
+ * NULL with an error. The tree lives in l->scratch. timeframe: what stood beside a condition before Sigma 2, for the hint that says how an
+ * aggregation is written today; empty: nothing.
+ */
+struct condition *condition_parse(struct loader *l, const struct yaml_node *text, struct span timeframe);
 /* Does a name fit a pattern? Only "*" is special. */
 bool condition_name_matches(struct span pattern, struct span name);
 

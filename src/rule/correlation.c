@@ -741,7 +741,7 @@ void compile_correlation(struct loader *l, struct draft *d)
 	pair = yaml_find(d->section, "condition");
 	if (pair && pair->value->kind == YAML_SCALAR && is_temporal(c)) {
 		text = pair->value;
-		condition = condition_parse(l, text);
+		condition = condition_parse(l, text, SPAN(""));
 		if (!condition)
 			return;
 	}

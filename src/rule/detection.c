@@ -955,7 +955,7 @@ const struct expr *resolve_condition(struct loader *l, const struct yaml_node *t
 }
 
 /* The condition, or the list of them: any may hold. */
-static const struct expr *compile_condition(struct loader *l, const struct yaml_node *v, struct selection_set *set)
+static const struct expr *compile_condition(struct loader *l, const struct yaml_node *v, struct selection_set *set, struct span timeframe)
 {
 	bool list = v->kind == YAML_LIST;
 	uint32_t n = list ? v->n : 1, kept = 0;
@@ -972,7 +972,7 @@ static const struct expr *compile_condition(struct loader *l, const struct yaml_
 		else if (text->type == YAML_NULL)
 			report(l, DIAG_ERROR, text, "the condition is empty");
 		else
-			c = condition_parse(l, text);
+			c = condition_parse(l, text, timeframe);
 		parts[kept] = c ? resolve_condition(l, text, c, set) : NULL;
 		kept += parts[kept] != NULL;
 	}
@@ -1023,6 +1023,8 @@ void compile_detection(struct loader *l, struct draft *d)
 	const struct yaml_pair *pair;
 	struct selection_set set;
 	size_t errors = l->diags->n_errors;
+	struct span timeframe = SPAN("");
+	int64_t timeframe_ns;
 
 	if (section->kind != YAML_MAP) {
 		report(l, DIAG_ERROR, section, "detection must be a map of selections and a condition");
@@ -1035,6 +1037,8 @@ void compile_detection(struct loader *l, struct draft *d)
 	if (pair) {
 		report(l, DIAG_WARNING, pair->key, "timeframe belonged to the old aggregations and has no effect");
 		hint(l, "a window of time is the timespan of a correlation");
+		if (pair->value->kind == YAML_SCALAR && duration_parse(pair->value->text, &timeframe_ns))
+			timeframe = pair->value->text;
 	}
 	pair = yaml_find(section, "condition");
 	if (!pair) {
@@ -1044,7 +1048,7 @@ void compile_detection(struct loader *l, struct draft *d)
 		hint(l, "add one to it, such as: condition: %s", first);
 		goto failed;
 	}
-	d->rule.expr = compile_condition(l, pair->value, &set);
+	d->rule.expr = compile_condition(l, pair->value, &set, timeframe);
 	if (d->rule.about_incidents)
 		for (uint32_t i = 0; i < set.n; i++)
 			if (set.wanted[i])

@@ -658,11 +658,6 @@ static void add_document(struct loader *l, const struct yaml_node *document)
 		report(l, DIAG_ERROR, document, "this is not a rule: a document must be a map");
 		return;
 	}
-	if (yaml_find(document, "action")) {
-		report(l, DIAG_ERROR, yaml_find(document, "action")->key, "collections with \"action\" belong to Sigma before 2.0");
-		hint(l, "write every document of the file in full");
-		return;
-	}
 	for (int i = 0; kinds[i]; i++) {
 		if (!yaml_find(document, kinds[i]))
 			continue;
@@ -709,19 +704,36 @@ static void add_document(struct loader *l, const struct yaml_node *document)
 	}
 }
 
+/* Collections of old: what the documents of such a file lack they take from a document before them. None of it can be judged, so it is one error. */
+static bool is_collection(struct loader *l, const struct yaml_file *f)
+{
+	for (size_t i = 0; i < f->n_documents; i++) {
+		const struct yaml_pair *action = f->documents[i]->kind == YAML_MAP ? yaml_find(f->documents[i], "action") : NULL;
+
+		if (!action)
+			continue;
+		report(l, DIAG_ERROR, action->key, "collections with \"action\" belong to Sigma before 2.0; nothing of this file was read");
+		hint(l, "write every document of the file in full: title, logsource and detection in each, and no action");
+		return true;
+	}
+	return false;
+}
+
 static void add_text(struct loader *l, struct span text, const char *name)
 {
 	struct yaml_file *f;
 	size_t errors = l->diags->n_errors;
+	bool collection;
 
 	l->rs->digest = hash_bytes(text.ptr, text.len, l->rs->digest);
 	f = yaml_parse(&l->scratch, text, name, l->diags);
 	f->name = arena_strdup(&l->rs->arena, f->name); /* expressions say where they stand, as long as they are there */
 	ARRAY_GROW(l->files, l->n_files, l->cap_files);
 	l->files[l->n_files++] = f;
+	collection = is_collection(l, f);
 	if (f->n_documents == 0 && l->diags->n_errors == errors)
 		diag_add(l->diags, DIAG_WARNING, name, 0, 0, "there is no rule in this file");
-	for (size_t i = 0; i < f->n_documents; i++)
+	for (size_t i = 0; i < f->n_documents && !collection; i++)
 		add_document(l, f->documents[i]);
 }
 
@@ -734,7 +746,10 @@ static void add_file(struct loader *l, const char *path)
 	ssize_t n;
 
 	if (fd < 0) {
+		bool missing = errno == ENOENT;
 		diag_add(l->diags, DIAG_ERROR, path, 0, 0, "cannot open: %s", strerror(errno));
+		if (missing)
+			diag_hint(l->diags, "name a file of rules, or a folder of them; `default` stands for the installed rules");
 		return;
 	}
 	do {
@@ -822,7 +837,16 @@ static int compare_paths(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void add_path(struct loader *l, const char *path)
+/* Without any rule a run would be silent whatever the logs say; beside others a folder may be empty: a site's own, to begin with. */
+static void add_empty_folder(struct loader *l, const char *path, bool alone)
+{
+	diag_add(l->diags, alone ? DIAG_ERROR : DIAG_WARNING, path, 0, 0, "there is no rule file (*.yml, *.yaml) in this folder");
+	if (alone)
+		diag_hint(l->diags, "put rules into it, or name others; `default` stands for the installed rules");
+}
+
+/* alone: there is no other path. */
+static void add_path(struct loader *l, const char *path, bool alone)
 {
 	struct paths files = { NULL, 0, 0 };
 	size_t errors = l->diags->n_errors;
@@ -836,7 +860,7 @@ static void add_path(struct loader *l, const char *path)
 	if (files.n)
 		qsort(files.items, files.n, sizeof *files.items, compare_paths);
 	else if (l->diags->n_errors == errors)
-		diag_add(l->diags, DIAG_WARNING, path, 0, 0, "there is no rule file (*.yml, *.yaml) in this folder");
+		add_empty_folder(l, path, alone);
 	for (size_t i = 0; i < files.n; i++) {
 		add_file(l, files.items[i]);
 		free(files.items[i]);
@@ -1165,7 +1189,7 @@ struct ruleset *ruleset_load(char *const *paths, size_t n_paths, bool lint, stru
 
 	loader_init(&l, lint, diags);
 	for (size_t i = 0; i < n_paths; i++)
-		add_path(&l, paths[i]);
+		add_path(&l, paths[i], n_paths == 1);
 	return loader_finish(&l, errors);
 }
 

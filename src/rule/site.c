@@ -303,7 +303,7 @@ void compile_filter(struct loader *l, struct filter *f)
 		report(l, DIAG_ERROR, condition_pair->value, "the condition of a filter must be a text");
 		goto done;
 	}
-	condition = condition_parse(l, condition_pair->value);
+	condition = condition_parse(l, condition_pair->value, SPAN(""));
 	x = condition ? resolve_condition(l, condition_pair->value, condition, &set) : NULL;
 	if (!x || !names)
 		goto done;

@@ -493,8 +493,16 @@ START_TEST(files_and_folders)
 	buffer_clear(&b);
 	buffer_printf(&b, "%s/sub", folder);
 	rmdir(buffer_string(&b));
+	/* Alone it is an error, beside others it may be empty. */
 	rs = ruleset_load(paths, 1, false, &diags);
+	ck_assert_ptr_null(rs);
+	ck_assert_uint_eq(diags.n_errors, 1);
+	diag_list_release(&diags);
+	diags = (struct diag_list)DIAG_LIST_INIT;
+	paths[1] = paths[0];
+	rs = ruleset_load(paths, 2, false, &diags);
 	ck_assert_ptr_nonnull(rs);
+	ck_assert_uint_eq(diags.n_errors, 0);
 	ck_assert_uint_eq(diags.n_warnings, 1);
 	ck_assert_uint_eq(rs->n_rules, 0);
 	ruleset_free(rs);
