@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -135,15 +136,52 @@ static void say_unknown(struct diag_list *diags, const char *word)
 		diag_hint(diags, "tocsin --help lists the options");
 }
 
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
+/* The message for a value that cannot be used; hint: NULL for none. */
+static void refuse(struct diag_list *diags, const struct option_row *row, const char *value, const char *why, const char *help)
 {
-	char *end;
+	bool optional = row->argument[0] == '[' && row->argument[1] == '=';
+
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--%s%c%s: %s", row->name, optional ? '=' : ' ', value, why);
+	if (help)
+		diag_hint(diags, "%s", help);
+}
+
+static void take_number(const struct option_row *row, const char *value, uint64_t least, uint64_t most, uint64_t *ret, struct diag_list *diags)
+{
+	char *end, why[80];
+
 	errno = 0;
-	unsigned long long v = strtoull(text, &end, 10);
-	if (errno || end == text || *end || text[0] == '-' || v < least || v > most)
-		return false;
-	*ret = v;
-	return true;
+	unsigned long long v = strtoull(value, &end, 10);
+	if (errno || end == value || *end || value[0] == '-' || v < least || v > most) {
+		snprintf(why, sizeof why, "must be a number from %" PRIu64 " to %" PRIu64, least, most);
+		refuse(diags, row, value, why, NULL);
+	} else {
+		*ret = v;
+	}
+}
+
+static void take_duration(const struct option_row *row, const char *value, int64_t least_ns, int64_t *ret_ns, struct diag_list *diags)
+{
+	int64_t ns;
+
+	if (!duration_parse(span_from_string(value), &ns))
+		refuse(diags, row, value, "not a duration", "a number and a unit: 500ms, 2s, 1m");
+	else if (ns < least_ns)
+		refuse(diags, row, value, "too short", "a number and a unit: 500ms, 2s, 1m");
+	else
+		*ret_ns = ns;
+}
+
+static void take_when(const struct option_row *row, const char *value, enum when *ret, struct diag_list *diags)
+{
+	if (!strcmp(value, "auto"))
+		*ret = WHEN_AUTO;
+	else if (!strcmp(value, "always"))
+		*ret = WHEN_ALWAYS;
+	else if (!strcmp(value, "never"))
+		*ret = WHEN_NEVER;
+	else
+		refuse(diags, row, value, "must be auto, always or never", NULL);
 }
 
 static void add_output(struct options *o, const char *text, struct diag_list *diags)
@@ -188,12 +226,25 @@ static void add_zone(struct options *o, char *text, struct diag_list *diags)
 	o->zones[o->n_zones++] = z;
 }
 
+static void add_rules(struct options *o, char *path)
+{
+	o->rules = xrealloc(o->rules, (o->n_rules + 1) * sizeof *o->rules);
+	o->rules[o->n_rules++] = path;
+}
+
+static void add_key(struct options *o, const struct option_row *row, char *text, struct diag_list *diags)
+{
+	if (!strchr(text, '=') || text[0] == '=')
+		refuse(diags, row, text, "must be NAME=VALUE", "a group-by field of the rule and its value: --key rig=prajna");
+	o->keys = xrealloc(o->keys, (o->n_keys + 1) * sizeof *o->keys);
+	o->keys[o->n_keys++] = text;
+}
+
 static void take(struct options *o, const struct option_row *row, char *value, struct diag_list *diags)
 {
 	switch ((enum option_id)row->id) {
 	case OPT_RULES:
-		o->rules = xrealloc(o->rules, (o->n_rules + 1) * sizeof *o->rules);
-		o->rules[o->n_rules++] = value;
+		add_rules(o, value);
 		break;
 	case OPT_SOURCE:
 		o->source = value;
@@ -206,19 +257,14 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 		break;
 	case OPT_POLL:
 		o->poll_ns = NS_PER_SECOND;
-		if (value && (!duration_parse(span_from_string(value), &o->poll_ns) || o->poll_ns < NS_PER_SECOND / 1000)) {
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--poll=%s: not a duration, or too short", value);
-			diag_hint(diags, "a number and a unit: 500ms, 2s, 1m");
-		}
+		if (value)
+			take_duration(row, value, NS_PER_SECOND / 1000, &o->poll_ns, diags);
 		break;
 	case OPT_TZ:
 		add_zone(o, value, diags);
 		break;
 	case OPT_LATENESS:
-		if (!duration_parse(span_from_string(value), &o->lateness_ns) || o->lateness_ns < 0) {
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--lateness %s: not a duration", value);
-			diag_hint(diags, "a number and a unit: 500ms, 2s, 1m");
-		}
+		take_duration(row, value, 0, &o->lateness_ns, diags);
 		break;
 	case OPT_SINCE:
 		o->since = value;
@@ -239,12 +285,7 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 		o->rule = value;
 		break;
 	case OPT_KEY:
-		if (!strchr(value, '=') || value[0] == '=') {
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--key %s: must be NAME=VALUE", value);
-			diag_hint(diags, "a group-by field of the rule and its value: --key rig=prajna");
-		}
-		o->keys = xrealloc(o->keys, (o->n_keys + 1) * sizeof *o->keys);
-		o->keys[o->n_keys++] = value;
+		add_key(o, row, value, diags);
 		break;
 	case OPT_EXIT_CODE:
 		o->exit_code = true;
@@ -253,26 +294,16 @@ static void take(struct options *o, const struct option_row *row, char *value, s
 		o->stats = true;
 		break;
 	case OPT_COLOR:
-		if (!strcmp(value, "auto"))
-			o->colour = WHEN_AUTO;
-		else if (!strcmp(value, "always"))
-			o->colour = WHEN_ALWAYS;
-		else if (!strcmp(value, "never"))
-			o->colour = WHEN_NEVER;
-		else
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--color %s: must be auto, always or never", value);
+		take_when(row, value, &o->colour, diags);
 		break;
 	case OPT_MAX_KEYS:
-		if (!parse_number(value, 1, 100000000, &o->max_keys))
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-keys %s: must be a number from 1 to 100000000", value);
+		take_number(row, value, 1, 100000000, &o->max_keys, diags);
 		break;
 	case OPT_THREADS:
-		if (!parse_number(value, 1, 64, &o->threads))
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--threads %s: must be a number from 1 to 64", value);
+		take_number(row, value, 1, 64, &o->threads, diags);
 		break;
 	case OPT_MAX_RECORD:
-		if (!parse_number(value, 256, UINT64_C(1) << 28, &o->max_record))
-			diag_add(diags, DIAG_ERROR, NULL, 0, 0, "--max-record %s: must be a number from 256 to 268435456", value);
+		take_number(row, value, 256, UINT64_C(1) << 28, &o->max_record, diags);
 		break;
 	case OPT_TAP:
 		o->tap = true;

@@ -4,32 +4,6 @@
  */
 #include "engine/state.h"
 
-const char *trace_kind_name(enum trace_kind k)
-{
-	static const char *const names[TRACE_KIND_COUNT] = {
-		[TRACE_MATCHED] = "matched",
-		[TRACE_LATE] = "late",
-		[TRACE_NO_KEY] = "no_key",
-		[TRACE_NOT_USED] = "not_used",
-		[TRACE_EVALUATED] = "evaluated",
-		[TRACE_LEFT] = "left",
-		[TRACE_CUT] = "cut",
-		[TRACE_ARMED] = "armed",
-		[TRACE_MET] = "met",
-		[TRACE_FORBIDDEN] = "forbidden",
-		[TRACE_ABSENT] = "absent",
-		[TRACE_UNDETERMINED] = "undetermined",
-		[TRACE_GAP] = "gap",
-		[TRACE_RESET] = "reset",
-		[TRACE_OPENED] = "opened",
-		[TRACE_UPDATED] = "updated",
-		[TRACE_RESOLVED] = "resolved",
-		[TRACE_INHIBITED] = "inhibited",
-		[TRACE_EVICTED] = "evicted",
-	};
-	return names[k];
-}
-
 void engine_trace_set(struct engine *en, const struct engine_trace *t)
 {
 	en->trace = t;

@@ -29,8 +29,6 @@ enum trace_kind {
 	TRACE_INHIBITED,    /* the condition holds, but an incident of `other` is open */
 	TRACE_EVICTED,      /* the key was forgotten: too many of them */
 };
-#define TRACE_KIND_COUNT (TRACE_EVICTED + 1)
-const char *trace_kind_name(enum trace_kind k);
 
 /* An input of a temporal correlation, of one key. */
 struct trace_input {

@@ -40,7 +40,7 @@ struct reader {
 	bool in_last; /* the descriptor is at its end */
 	struct unpack *unpack;
 	uint64_t unpacked; /* bytes that came out of the archive */
-	uint64_t bytes_in, bytes_out;
+	uint64_t bytes_in;
 	bool regular;
 	bool wants_ahead;
 	struct ahead *ahead;
@@ -275,8 +275,6 @@ ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *d
 	}
 	if (n == READER_ERROR)
 		r->state = READER_ENDED;
-	if (n > 0)
-		r->bytes_out += (uint64_t)n;
 	return n;
 }
 
@@ -297,11 +295,6 @@ enum compression reader_compression(const struct reader *r)
 uint64_t reader_bytes_in(const struct reader *r)
 {
 	return __atomic_load_n(&r->bytes_in, __ATOMIC_RELAXED);
-}
-
-uint64_t reader_bytes_out(const struct reader *r)
-{
-	return r->bytes_out;
 }
 
 uint64_t reader_size(const struct reader *r)
@@ -340,6 +333,5 @@ bool reader_seek(struct reader *r, uint64_t offset)
 	free(r->in);
 	r->in = NULL;
 	r->in_pos = r->in_end = 0;
-	r->bytes_out = offset;
 	return true;
 }

@@ -46,7 +46,6 @@ bool reader_begin(struct reader *r);
 /* COMPRESSION_NONE until the first read has told. */
 enum compression reader_compression(const struct reader *r);
 uint64_t reader_bytes_in(const struct reader *r);  /* read from the fd */
-uint64_t reader_bytes_out(const struct reader *r); /* handed out */
 /* Present size of the file behind it, 0 when unknown (a pipe). */
 uint64_t reader_size(const struct reader *r);
 /* Last modification of the file when it was opened, ns since the epoch; INT64_MIN when unknown. */

@@ -530,11 +530,6 @@ void matcher_free(struct matcher *m)
 	free(m);
 }
 
-bool matcher_is_empty(const struct matcher *m)
-{
-	return m->n_rules == 0;
-}
-
 const uint32_t *matcher_unfiltered(const struct matcher *m)
 {
 	return m->unfiltered;

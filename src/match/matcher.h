@@ -19,8 +19,6 @@ struct matcher;
 struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags);
 void matcher_free(struct matcher *m);
 
-/* No rule applies to this source: nothing need be read for matches. */
-bool matcher_is_empty(const struct matcher *m);
 /* Rules that the prefilter cannot narrow down (they have no literal that must occur): rule indexes, ending UINT32_MAX. */
 const uint32_t *matcher_unfiltered(const struct matcher *m);
 
