@@ -50,17 +50,12 @@ static bool value_number(const struct correlation *k, struct occurrence *o, doub
 	return k->n_value_fields && span_to_number(occurrence_field(o, k->value_fields[0]), ret) && isfinite(*ret);
 }
 
-/* The value of one field, or the values of several as one string; false when one is absent. */
-static bool value_tuple(struct engine *en, const struct correlation *k, struct occurrence *o, struct span *ret)
+/* The value of one field, or the values of several as one string, with a reference; 0 when one is absent. */
+static string_id value_tuple(struct engine *en, const struct correlation *k, struct occurrence *o)
 {
-	if (k->n_value_fields == 1) {
-		*ret = occurrence_field(o, k->value_fields[0]);
-		return ret->len > 0;
-	}
-	if (!key_build(&en->tuple, k->value_fields, k->n_value_fields, o))
-		return false;
-	*ret = buffer_span(&en->tuple);
-	return true;
+	if (k->n_value_fields == 1)
+		return occurrence_value(en, o, k->value_fields[0]);
+	return values_join(&en->tuple, k->value_fields, k->n_value_fields, o) ? value_string_cut(en, buffer_span(&en->tuple)) : 0;
 }
 
 static void key_missing(struct engine *en, const struct rule *r, const field_id *fields, uint32_t n, struct occurrence *o)
@@ -106,24 +101,28 @@ static bool window_step(struct engine *en, const struct rule *r, struct occurren
 		if (!bit_test(en->fired, k->inputs[i].rule))
 			continue;
 		double number = 0;
-		struct span value = span_of(NULL, 0);
+		string_id value = 0;
 		bool has_value = true;
 		if (k->type == CORRELATION_VALUE_COUNT)
-			has_value = value_tuple(en, k, o, &value);
+			has_value = (value = value_tuple(en, k, o)) != 0;
 		else if (k->type != CORRELATION_EVENT_COUNT)
 			has_value = value_number(k, o, &number);
 		const struct key *key = has_value ? key_of(en, r->index, i, o) : NULL;
 		if (!key) {
 			key_missing(en, r, has_value ? k->inputs[i].keys : k->value_fields, has_value ? k->n_keys : k->n_value_fields, o);
+			strings_unref(&en->strings, value);
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, key);
-		if (is_taken(en, &taken, k, c))
+		if (k->n_inputs > 1 && is_taken(en, &taken, k, c)) {
+			strings_unref(&en->strings, value);
 			continue; /* matched by two inputs: one event all the same */
+		}
 		window_expire(en, c, k->timespan_ns);
 		if (o->time_ns <= en->now_ns - k->timespan_ns) {
 			if (traced(en, r->index))
 				trace_tell(en, TRACE_NOT_USED, c, o);
+			strings_unref(&en->strings, value);
 			continue; /* so late that it is out of the window */
 		}
 		window_add(en, c, o, number, value);
@@ -298,6 +297,7 @@ void correlation_plan(struct engine *en, uint32_t rule)
 	const struct correlation *k = r->correlation;
 	struct rule_state *s = &en->states[rule];
 
+	s->n_keys = k->n_keys;
 	s->needs_all = !k->n_bounds && !has_or(k->presence);
 	s->keys = xcalloc(k->n_inputs + 1, sizeof *s->keys);
 	for (uint32_t i = 0; i < k->n_inputs; i++)
@@ -477,7 +477,7 @@ static bool temporal_step(struct engine *en, const struct rule *r, struct occurr
 void absence_due(struct engine *en, struct cell *c)
 {
 	const struct rule *r = &en->rules->rules[c->rule];
-	struct occurrence o = { .kept = c->state->trigger, .time_ns = c->state->pending_ns };
+	struct occurrence o = { .kept = c->state->trigger, .time_ns = c->state->pending_ns, .step = ++en->step };
 
 	if (traced(en, c->rule))
 		trace_tell_value(en, observed_by(en, c->rule, o.time_ns) ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,
@@ -569,16 +569,17 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 	bool fires = false;
 
 	for (uint32_t i = 0; i < k->n_inputs; i++) {
-		struct span value;
 		if (!bit_test(en->fired, k->inputs[i].rule))
 			continue;
-		if (!value_tuple(en, k, o, &value)) {
+		string_id value = value_tuple(en, k, o);
+		if (!value) {
 			key_missing(en, r, k->value_fields, k->n_value_fields, o);
 			continue;
 		}
 		const struct key *key = key_of(en, r->index, i, o);
 		if (!key) {
 			key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
+			strings_unref(&en->strings, value);
 			continue;
 		}
 		struct cell *c = cell_get(en, r->index, key);
@@ -587,6 +588,7 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 		if (h->snapshot_ns != TIME_NONE && snapshot < h->snapshot_ns) {
 			if (traced(en, r->index))
 				trace_tell(en, TRACE_NOT_USED, c, o);
+			strings_unref(&en->strings, value);
 			continue; /* late: a newer snapshot stands */
 		}
 		if (snapshot != h->snapshot_ns) {
@@ -594,8 +596,10 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct occu
 			h->snapshot_ns = snapshot;
 			h->stream = o->event ? o->event->origin.stream : 0;
 		}
-		if (is_taken(en, &taken, k, c))
+		if (k->n_inputs > 1 && is_taken(en, &taken, k, c)) {
+			strings_unref(&en->strings, value);
 			continue;
+		}
 		window_add(en, c, o, 0, value);
 		h->last_ns = o->time_ns;
 		expires_at_least(c, later(o->time_ns, STALE_NS));
@@ -666,7 +670,7 @@ static void detection_fired(struct engine *en, const struct rule *r, struct occu
 		trace_tell_rule(en, TRACE_MATCHED, r, o, FIELD_NONE);
 	if (!r->alerts)
 		return;
-	struct key key = key_from(SPAN(""));
+	struct key key = key_from(NULL, 0);
 	struct cell *c = cell_get(en, r->index, &key);
 	c->expires_ns = en->now_ns;
 	incident_hold(en, c, o, 1);
@@ -677,7 +681,6 @@ void correlate(struct engine *en, struct occurrence *o)
 {
 	uint32_t n_words = (en->rules->n_rules + 63) / 64;
 
-	en->step++;
 	for (uint32_t w = 0; w < n_words; w++) {
 		uint64_t done = 0, todo;
 		while ((todo = (en->fired[w] | en->dirty[w]) & ~done)) {

@@ -40,6 +40,31 @@ struct span occurrence_other_field(struct occurrence *o, field_id f)
 	return f == FIELD_TIME || f == FIELD_SOURCE || f == FIELD_RAW ? event_own(o->event, f, o->time_text) : span_of(NULL, 0);
 }
 
+string_id value_string_cut(struct engine *en, struct span value)
+{
+	if (value.len > VALUE_LIMIT)
+		value.len = VALUE_LIMIT;
+	return value.len ? strings_get(&en->strings, value) : 0;
+}
+
+string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id f)
+{
+	if (f >= en->n_field_strings)
+		return 0; /* no rule has it */
+	struct field_string *m = &en->field_strings[f];
+	struct span v = occurrence_field(o, f);
+	string_id before = m->id;
+
+	if (v.len > STRING_LIMIT)
+		v.len = STRING_LIMIT;
+	m->step = o->step;
+	if (v.len && strings_is(&en->strings, before, v))
+		return before;
+	m->id = v.len ? strings_get(&en->strings, v) : 0;
+	strings_unref(&en->strings, before);
+	return m->id;
+}
+
 /* ---- life ---- */
 
 static uint32_t *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *ret_n)
@@ -76,6 +101,8 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->context = context;
 	en->now_ns = TIME_NONE;
 	en->states = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *en->states);
+	en->n_field_strings = (uint32_t)field_count(&rs->fields);
+	en->field_strings = xcalloc(en->n_field_strings + 1, sizeof *en->field_strings);
 	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
 	en->dirty = xcalloc(n_words ? n_words : 1, sizeof *en->dirty);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
@@ -119,8 +146,9 @@ void engine_free(struct engine *en)
 		free(en->states[i].inputs);
 	}
 	for (uint32_t i = 0; i < en->n_keys; i++)
-		buffer_release(&en->keys[i].text);
+		free(en->keys[i].key.ids);
 	free(en->keys);
+	free(en->field_strings);
 	for (uint32_t i = 0; i < en->n_seen; i++) {
 		free(en->seen[i].sustained);
 		free(en->seen[i].concurrent);
@@ -277,7 +305,7 @@ void incident_event_queue(struct engine *en, const struct change *c)
 }
 
 /* Shows the queued state changes to the rules about incidents, one step each, in order. */
-static void queue_drain(struct engine *en)
+static void queue_show(struct engine *en)
 {
 	while (en->queue_head) {
 		struct change_event *q = en->queue_head;
@@ -299,7 +327,7 @@ static void queue_drain(struct engine *en)
 			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);
 		if (n || engine_observes(en, &en->incident_source)) {
-			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns };
+			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = ++en->step };
 			for (size_t i = 0; i < n; i++)
 				if (rule_sees_incidents(&en->rules->rules[en->incident_matched[i]], q->rule))
 					bit_set(en->fired, en->incident_matched[i]);
@@ -314,7 +342,14 @@ static void queue_drain(struct engine *en)
 		kept_unref(q->kept);
 		free(q);
 	}
-	arena_reset(&en->scratch);
+}
+
+static inline void queue_drain(struct engine *en)
+{
+	if (en->queue_head)
+		queue_show(en);
+	if (en->scratch.chunks)
+		arena_reset(&en->scratch);
 }
 
 /* ---- time ---- */
@@ -347,7 +382,8 @@ void engine_advance(struct engine *en, int64_t time_ns)
 			en->now_ns = en->trace->at_ns;
 		trace_at(en);
 	}
-	deadlines_run(en, time_ns);
+	if (en->n_heap && en->heap[0].deadline_ns <= time_ns)
+		deadlines_run(en, time_ns);
 	if (time_ns > en->now_ns)
 		en->now_ns = time_ns;
 }
@@ -361,7 +397,11 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 	if (e->kind == EVENT_SNAPSHOT_END) {
 		snapshot_end(en, e);
 	} else {
-		struct occurrence o = { .event = e, .time_ns = e->time_ns };
+		struct occurrence o;
+		o.event = e;
+		o.kept = NULL;
+		o.time_ns = e->time_ns;
+		o.step = ++en->step;
 		const struct seen_source *seen = seen_source_find(en, e->source);
 		if (en->trace && e->time_ns < order_ns)
 			trace_tell_rule(en, TRACE_LATE, NULL, &o, FIELD_NONE);

@@ -96,10 +96,7 @@ static void take_occurrence(struct engine *en, struct cell *c, struct occurrence
 	evidence_add(in, occurrence_keep(o));
 	count_event(in, o->event ? o->time_ns : o->kept->evidence.time_ns);
 	for (uint32_t i = 0; i < en->states[c->rule].n_tops; i++) {
-		struct span v = occurrence_field(o, en->rules->top_fields[i]);
-		if (!v.len)
-			continue;
-		string_id id = strings_get(&en->strings, v);
+		string_id id = occurrence_value(en, o, en->rules->top_fields[i]);
 		top_add(en, &in->tops[i], id);
 		strings_unref(&en->strings, id);
 	}
@@ -450,7 +447,7 @@ static const struct rule *inhibitor(const struct engine *en, const struct cell *
 			for (uint32_t x = 0; same && a && x < a->n_keys; x++)
 				for (uint32_t y = 0; same && b && y < b->n_keys; y++)
 					if (!strcmp(a->keys[x], b->keys[y]))
-						same = span_equal(key_value(en, c, x), key_value(en, o, y));
+						same = cell_key(en, c)[x] == cell_key(en, o)[y];
 			if (same)
 				return &en->rules->rules[other];
 		}
@@ -465,7 +462,12 @@ static char *incident_id(const struct engine *en, const struct cell *c, struct o
 
 	buffer_append_string(&b, r->name);
 	buffer_append_char(&b, 0);
-	buffer_append_span(&b, cell_key(en, c));
+	for (uint32_t i = 0; i < en->states[c->rule].n_keys; i++) {
+		struct span v = key_value(en, c, i);
+		uint32_t len = (uint32_t)v.len;
+		buffer_append(&b, &len, sizeof len);
+		buffer_append_span(&b, v);
+	}
 	codec_put_i64(&b, en->now_ns);
 	codec_put_u64(&b, o->kept ? kept_raw_hash(o->kept) : 0);
 	uint64_t hash = hash_bytes(b.data, b.len, 0);

@@ -370,6 +370,7 @@ struct loader {
 	const char **names;
 	string_id *strings;
 	struct kept **kept;
+	string_id *key;       /* scratch, for the rule's group-by values */
 	int *top_place;       /* saved top field → ours; -1: not counted any more */
 	size_t n_fields, n_names, n_strings, n_kept;
 	uint32_t n_tops;      /* saved top fields; 0 for a rule that did not alert */
@@ -487,34 +488,24 @@ static void get_incident(struct loader *l, struct cell *c, struct codec_reader *
 	}
 }
 
-/* Into en->tuple, as key_build() makes it. */
-static void get_key(struct engine *en, uint32_t n, struct codec_reader *in)
-{
-	buffer_clear(&en->tuple);
-	for (; n; n--) {
-		struct span v = codec_get_span(in);
-		uint32_t len = (uint32_t)v.len;
-		if (v.len > UINT32_MAX)
-			in->bad = true;
-		buffer_append(&en->tuple, &len, sizeof len);
-		buffer_append_span(&en->tuple, v);
-	}
-}
-
 static void get_cell(struct loader *l, uint32_t rule, uint32_t n_slots, struct codec_reader *in)
 {
 	struct engine *en = l->en;
 	const struct correlation *k = en->rules->rules[rule].correlation;
 
-	get_key(en, k ? k->n_keys : 0, in);
-	uint64_t flags = codec_get_u64(in);
-	if (in->bad || flags > CELL_FLAGS) {
+	string_id *ids = l->key;
+	uint32_t n_keys = k ? k->n_keys : 0;
+	for (uint32_t i = 0; i < n_keys; i++)
+		ids[i] = strings_get(&en->strings, codec_get_span(in));
+	uint64_t flags = codec_get_u64(in), next_seq = en->next_seq;
+	struct key key = key_from(ids, n_keys);
+	struct cell *c = in->bad || flags > CELL_FLAGS ? NULL : cell_get(en, rule, &key);
+	for (uint32_t i = 0; i < n_keys; i++)
+		strings_unref(&en->strings, ids[i]);
+	if (!c) {
 		in->bad = true;
 		return;
 	}
-	uint64_t next_seq = en->next_seq;
-	struct key key = key_from(buffer_span(&en->tuple));
-	struct cell *c = cell_get(en, rule, &key);
 	if (en->next_seq == next_seq) { /* the same key twice */
 		in->bad = true;
 		return;
@@ -713,8 +704,10 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 		if (known && !in->bad)
 			en->states[r->index].told_undetermined = saved.flags & RULE_TOLD_UNDETERMINED;
 		l.n_tops = saved.flags & RULE_HAS_TOPS ? n_tops : 0;
-		if (known && !in->bad)
+		if (known && !in->bad) {
 			table_reserve(en, (size_t)saved.n_cells);
+			l.key = xrealloc(l.key, (saved.n_keys + 1) * sizeof *l.key);
+		}
 		for (; saved.n_cells && !in->bad; saved.n_cells--) {
 			struct span bytes = codec_get_span(in);
 			struct codec_reader cell = { bytes.ptr, bytes.ptr + bytes.len, false };
@@ -734,6 +727,7 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 	free(l.kept);
 	free(l.strings);
 	free(l.top_place);
+	free(l.key);
 	return !in->bad;
 }
 

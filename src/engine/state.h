@@ -24,6 +24,7 @@
 #define KEYS_DEFAULT 100000
 #define WINDOW_LIMIT 100000      /* entries of one key's window: the oldest go first, counted */
 #define TALLY_LIMIT 1000         /* distinct values counted of one top field of one incident */
+#define VALUE_LIMIT 1024         /* bytes of a value that is counted, or told in `top`: the rest is cut off */
 #define TRACE_KEPT_LIMIT 200     /* events of a window that are kept for a trace */
 #define STALE_NS (24 * 3600 * NS_PER_SECOND) /* an observed key that is not seen again for so long is forgotten */
 
@@ -35,6 +36,7 @@ struct occurrence {
 	const struct event *event;
 	struct kept *kept;   /* borrowed where it came with a deadline, else owned by the occurrence */
 	int64_t time_ns;     /* stamp of the event, or the deadline */
+	uint64_t step;       /* its number, by which it is known what was made of it already: keys, strings; 0: nothing is remembered of it */
 	char time_text[TIME_TEXT_SIZE]; /* of occurrence_field() */
 };
 
@@ -98,9 +100,9 @@ struct cell {
 	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
 	struct incident *incident;
 	struct cell_state *state;   /* NULL: of a detection, and of a rule that counts events */
-	uint32_t hash, rule, heap_index, key_len;
+	uint32_t hash, rule, heap_index;
 	struct window window;
-	char room[];                /* one entry of the window, then the key: per group-by value 4 bytes of length, bytes */
+	char room[];                /* one entry of the window, then the key: a string for each group-by value */
 };
 
 /* What an input of a temporal correlation is, when it is negated. */
@@ -114,6 +116,8 @@ struct input_plan {
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
+	struct cell *last;          /* looked up last; NULL: none, or it is gone */
+	uint32_t n_keys;            /* group-by fields */
 	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
 	uint32_t entry_size;        /* 0: it has no windows */
 	uint8_t number_at, kept_at, value_at, tops_at; /* where in an entry these stand; 0: it has none */
@@ -128,19 +132,24 @@ struct rule_state {
 	int64_t observed_from_ns;   /* every negated input has a source that is observed from then on; INT64_MAX: not all have */
 };
 
-/* Group-by values, as one string. */
+/* Group-by values. */
 struct key {
-	struct span text;           /* per value 4 bytes of length, bytes; ptr NULL: one is absent */
-	uint64_t hash;
+	string_id *ids;             /* one each; borrowed */
+	uint32_t n, hash;
 };
 
 /* A list of group-by fields, which several rules may have in common: its values are put together once for each occurrence. */
 struct key_plan {
 	const field_id *fields;
-	uint32_t n_fields;
 	uint64_t step;              /* whose key it is */
+	bool whole;                 /* no value is absent */
 	struct key key;
-	struct buffer text;
+};
+
+/* The string of a field in the occurrence that was asked for it last. The next one has it often, too: then it is not looked up. */
+struct field_string {
+	uint64_t step;              /* which occurrence; 0: none */
+	string_id id;               /* with a reference; 0: absent or empty */
 };
 
 struct heap_item {
@@ -167,7 +176,7 @@ struct engine {
 
 	int64_t now_ns;
 	uint64_t next_seq;
-	uint64_t step;               /* of correlate(): one occurrence each */
+	uint64_t step;               /* the newest occurrence's */
 	struct rule_state *states;   /* by rule */
 	uint32_t *parent_pool;
 	struct cell **table;
@@ -184,6 +193,8 @@ struct engine {
 	uint64_t *dirty;             /* bit per rule: an input of it fired */
 	struct key_plan *keys;       /* distinct lists of group-by fields */
 	uint32_t n_keys, cap_keys;
+	struct field_string *field_strings; /* by field */
+	uint32_t n_field_strings;
 	struct buffer tuple;         /* scratch */
 	struct arena scratch;        /* of one state change */
 
@@ -206,23 +217,23 @@ void table_reserve(struct engine *en, size_t n);
 /* Finds or makes it; at the cap the stalest cell of the rule gives way. Moves it to the newest end. */
 struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key);
 void cell_free(struct engine *en, struct cell *c);
-/* To be called after anything that may bring the cell's deadline nearer. */
-void cell_schedule(struct engine *en, struct cell *c);
-int64_t cell_deadline(const struct cell *c);
 /* The next cell whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. */
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
-/* Puts values together as a key's text; false when one is absent or empty. */
-bool key_build(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o);
-struct key key_from(struct span text);
+/* Puts values together as one text: for each 4 bytes of length, bytes; false when one is absent or empty. */
+bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o);
+struct key key_from(string_id *ids, uint32_t n);
 /* The place in engine.keys of a list of fields. */
 uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n);
 /* The key of the occurrence for an input of the rule; NULL when a value is absent or empty. Valid as long as the occurrence. */
 const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o);
-struct span key_value(const struct engine *en, const struct cell *c, uint32_t index);
-static inline struct span cell_key(const struct engine *en, const struct cell *c)
+static inline const string_id *cell_key(const struct engine *en, const struct cell *c)
 {
-	return span_of(c->room + en->states[c->rule].entry_size, c->key_len);
+	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_size);
+}
+static inline struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
+{
+	return strings_text(&en->strings, cell_key(en, c)[index]);
 }
 static inline int64_t cell_pending(const struct cell *c)
 {
@@ -232,9 +243,32 @@ static inline uint32_t cell_slots(const struct cell *c)
 {
 	return c->state ? c->state->n_slots : 0;
 }
+static inline int64_t cell_deadline(const struct cell *c)
+{
+	int64_t pending_ns = cell_pending(c), d = INT64_MAX;
+
+	if (c->incident)
+		d = c->incident->resolve_ns;
+	if (pending_ns != TIME_NONE && pending_ns < d)
+		d = pending_ns;
+	/* An incident that nothing resolves by time still ends when its key is never seen again. */
+	return d == INT64_MAX ? c->expires_ns : d;
+}
+void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns);
+/* To be called after anything that may bring the cell's deadline nearer. */
+static inline void cell_schedule(struct engine *en, struct cell *c)
+{
+	int64_t d = cell_deadline(c);
+
+	if (d < en->heap[c->heap_index].deadline_ns)
+		cell_bring_forward(en, c, d);
+}
 
 /* --- window.c --- */
-struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i);
+static inline struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i)
+{
+	return (struct entry *)(void *)(w->ring + (size_t)((w->head + i) & (w->cap - 1)) * entry_size);
+}
 /* What stands in an entry behind its time. NULL: nothing, for entries of this rule. */
 static inline double *entry_number(const struct rule_state *s, const struct entry *e)
 {
@@ -254,10 +288,15 @@ static inline string_id *entry_tops(const struct rule_state *s, const struct ent
 }
 /* Sets what the rule's entries hold, and when they keep their events. */
 void entry_layout(struct engine *en, uint32_t rule);
-/* Adds in time order (at the end unless it came late). */
-void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value);
+/* Adds in time order (at the end unless it came late). value: its reference goes to the window. */
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, string_id value);
 /* Drops what is not in (now − W, now]. */
-void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns);
+void window_drop_expired(struct engine *en, struct cell *c, int64_t timespan_ns);
+static inline void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns)
+{
+	if (c->window.n && window_at(&c->window, en->states[c->rule].entry_size, 0)->time_ns <= en->now_ns - timespan_ns)
+		window_drop_expired(en, c, timespan_ns);
+}
 void window_release(struct engine *en, struct cell *c);
 /* The correlation's value over what is in the window. */
 double window_value(const struct engine *en, const struct cell *c, const struct correlation *k);
@@ -301,6 +340,23 @@ static inline struct span occurrence_field(struct occurrence *o, field_id f)
 	if (v)
 		return v->kind == VALUE_NULL ? span_of(NULL, 0) : v->text;
 	return occurrence_other_field(o, f);
+}
+/* As a string that is counted: for the occurrence's lifetime; whoever keeps it takes a reference. 0: it has none, or an empty one. */
+string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id f);
+static inline string_id occurrence_string(struct engine *en, struct occurrence *o, field_id f)
+{
+	return f < en->n_field_strings && en->field_strings[f].step == o->step ? en->field_strings[f].id : field_string_look_up(en, o, f);
+}
+/* The same, cut to what is counted of a value that is told; with a reference. 0 of an empty one. */
+string_id value_string_cut(struct engine *en, struct span value);
+static inline string_id occurrence_value(struct engine *en, struct occurrence *o, field_id f)
+{
+	string_id id = o->step ? occurrence_string(en, o, f) : 0;
+
+	if (!o->step || (id && en->strings.by_id[id]->len > VALUE_LIMIT))
+		return value_string_cut(en, occurrence_field(o, f));
+	strings_ref(&en->strings, id);
+	return id;
 }
 void incident_event_queue(struct engine *en, const struct change *c);
 

@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-#define STRING_LIMIT 1024
-
 void strings_release(struct strings *t)
 {
 	for (uint32_t i = 0; i < t->n_ids; i++)
@@ -110,18 +108,12 @@ string_id strings_get(struct strings *t, struct span s)
 
 	for (uint32_t i = (uint32_t)hash & mask; t->n_slots && (id = t->slots[i]); i = (i + 1) & mask) {
 		struct string_entry *e = t->by_id[id];
-		if (e->hash == hash && e->len == s.len && memcmp(e->text, s.ptr, s.len) == 0) {
+		if (e->hash == hash && e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
 			e->refs++;
 			return id;
 		}
 	}
 	return add(t, s, hash);
-}
-
-void strings_ref(struct strings *t, string_id id)
-{
-	if (id)
-		t->by_id[id]->refs++;
 }
 
 void strings_drop(struct strings *t, string_id id)
@@ -147,9 +139,4 @@ void strings_drop(struct strings *t, string_id id)
 	t->by_id[id] = NULL;
 	ARRAY_GROW(t->free_ids, t->n_free, t->cap_free);
 	t->free_ids[t->n_free++] = id;
-}
-
-struct span strings_text(const struct strings *t, string_id id)
-{
-	return id ? span_of(t->by_id[id]->text, t->by_id[id]->len) : SPAN("");
 }

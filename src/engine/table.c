@@ -66,33 +66,10 @@ static void heap_remove(struct engine *en, uint32_t i)
 	heap_down(en, last.cell->heap_index);
 }
 
-int64_t cell_deadline(const struct cell *c)
+void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns)
 {
-	int64_t d = c->expires_ns;
-
-	int64_t pending_ns = cell_pending(c);
-
-	if (c->incident || pending_ns != TIME_NONE) {
-		d = INT64_MAX;
-		if (c->incident)
-			d = c->incident->resolve_ns;
-		if (pending_ns != TIME_NONE && pending_ns < d)
-			d = pending_ns;
-		/* An incident that nothing resolves by time still ends when its key is never seen again. */
-		if (d == INT64_MAX)
-			d = c->expires_ns;
-	}
-	return d;
-}
-
-void cell_schedule(struct engine *en, struct cell *c)
-{
-	int64_t d = cell_deadline(c);
-
-	if (d < en->heap[c->heap_index].deadline_ns) {
-		en->heap[c->heap_index].deadline_ns = d;
-		heap_up(en, c->heap_index);
-	}
+	en->heap[c->heap_index].deadline_ns = deadline_ns;
+	heap_up(en, c->heap_index);
 }
 
 struct cell *cell_due(struct engine *en, int64_t time_ns)
@@ -151,40 +128,72 @@ void table_reserve(struct engine *en, size_t n)
 		table_resize(en, (uint32_t)size);
 }
 
-static uint32_t cell_hash(uint32_t rule, uint64_t key_hash)
+static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
 {
-	uint64_t h = key_hash ^ rule * UINT64_C(0x9E3779B97F4A7C15);
+	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
 
-	return (uint32_t)(h ^ h >> 32);
+	return h ^ h >> 15;
 }
 
-static inline struct cell *find(const struct engine *en, uint32_t rule, struct span key, uint32_t hash)
+static inline bool has_key(const struct engine *en, const struct cell *c, const struct key *key)
 {
+	const string_id *ids = cell_key(en, c);
+
+	for (uint32_t i = 0; i < key->n; i++)
+		if (ids[i] != key->ids[i])
+			return false;
+	return true;
+}
+
+static inline struct cell *find(const struct engine *en, uint32_t rule, const struct key *key, uint32_t hash)
+{
+	struct rule_state *s = &en->states[rule];
+	struct cell *c = s->last;
+
+	/* Often several steps of one event ask for the same one. */
+	if (c && c->hash == hash && has_key(en, c, key))
+		return c;
 	if (!en->n_table)
 		return NULL;
-	for (struct cell *c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
-		if (c->hash == hash && c->rule == rule && span_equal(cell_key(en, c), key))
-			return c;
+	for (c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
+		if (c->hash == hash && c->rule == rule && has_key(en, c, key))
+			return s->last = c;
 	return NULL;
 }
 
 struct cell *cell_find(struct engine *en, uint32_t rule, const struct key *key)
 {
-	return find(en, rule, key->text, cell_hash(rule, key->hash));
+	return find(en, rule, key, cell_hash(rule, key->hash));
 }
 
-/* Of rules that do more than count events. */
-static struct cell_state *state_new(const struct correlation *k)
+static void state_init(struct cell_state *s, uint32_t n_slots)
 {
-	bool temporal = k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED;
-	uint32_t n_slots = temporal ? k->n_inputs : 0;
-	struct cell_state *s = xcalloc(1, sizeof *s + n_slots * sizeof *s->slots);
-
+	memset(s, 0, sizeof *s + n_slots * sizeof *s->slots);
 	s->pending_ns = s->held.last_ns = s->held.snapshot_ns = TIME_NONE;
 	s->n_slots = n_slots;
 	for (uint32_t i = 0; i < n_slots; i++)
 		s->slots[i].time_ns = s->slots[i].start_ns = TIME_NONE;
-	return s;
+}
+
+/* A cell, with what it knows behind it, in one allocation. */
+static struct cell *cell_new(const struct engine *en, uint32_t rule)
+{
+	const struct correlation *k = en->rules->rules[rule].correlation;
+	const struct rule_state *s = &en->states[rule];
+	bool temporal = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
+	bool has_state = k && k->type != CORRELATION_EVENT_COUNT; /* it does more than count events */
+	uint32_t n_slots = temporal ? k->n_inputs : 0;
+	size_t size = sizeof(struct cell) + s->entry_size + s->n_keys * sizeof(string_id), at = 0;
+
+	if (has_state) {
+		at = (size + _Alignof(struct cell_state) - 1) & ~(_Alignof(struct cell_state) - 1);
+		size = at + sizeof(struct cell_state) + n_slots * sizeof(struct slot);
+	}
+	struct cell *c = xmalloc(size);
+	c->state = has_state ? (struct cell_state *)(void *)((char *)c + at) : NULL;
+	if (has_state)
+		state_init(c->state, n_slots);
+	return c;
 }
 
 /* The stalest cell without an open incident; the stalest of all when every one has one. */
@@ -207,9 +216,8 @@ static void evict(struct engine *en, struct rule_state *s)
 struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted)
 {
 	struct rule_state *s = &en->states[rule];
-	struct span key = wanted->text;
 	uint32_t hash = cell_hash(rule, wanted->hash);
-	struct cell *c = find(en, rule, key, hash);
+	struct cell *c = find(en, rule, wanted, hash);
 
 	if (c) {
 		if (c != s->newest) {
@@ -223,19 +231,19 @@ struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted
 	if (en->n_cells >= en->n_table)
 		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
-	c = xmalloc(sizeof *c + s->entry_size + key.len);
-	const struct correlation *k = en->rules->rules[rule].correlation;
-	*c = (struct cell){
-		.hash = hash,
-		.rule = rule,
-		.seq = en->next_seq++,
-		.expires_ns = INT64_MAX,
-		.state = k && k->type != CORRELATION_EVENT_COUNT ? state_new(k) : NULL,
-		.key_len = (uint32_t)key.len,
-		.window = { .ring = c->room, .cap = s->entry_size ? 1 : 0 },
-	};
-	if (key.len)
-		memcpy(c->room + s->entry_size, key.ptr, key.len);
+	c = cell_new(en, rule);
+	c->hash = hash;
+	c->rule = rule;
+	c->seq = en->next_seq++;
+	c->expires_ns = INT64_MAX;
+	c->incident = NULL;
+	c->window = (struct window){ .ring = c->room, .cap = s->entry_size ? 1 : 0 };
+	string_id *ids = (string_id *)(void *)(c->room + s->entry_size);
+	for (uint32_t i = 0; i < wanted->n; i++) {
+		ids[i] = wanted->ids[i];
+		strings_ref(&en->strings, ids[i]);
+	}
+	s->last = c;
 	c->hash_next = en->table[c->hash & (en->n_table - 1)];
 	en->table[c->hash & (en->n_table - 1)] = c;
 	list_append(s, c);
@@ -256,6 +264,8 @@ void cell_free(struct engine *en, struct cell *c)
 	while (*at != c)
 		at = &(*at)->hash_next;
 	*at = c->hash_next;
+	if (en->states[c->rule].last == c)
+		en->states[c->rule].last = NULL;
 	list_unlink(&en->states[c->rule], c);
 	heap_remove(en, c->heap_index);
 	en->states[c->rule].n_cells--;
@@ -266,8 +276,9 @@ void cell_free(struct engine *en, struct cell *c)
 		kept_unref(c->state->slots[i].kept);
 	if (c->state)
 		kept_unref(c->state->trigger);
-	free(c->state);
 	incident_free(en, c);
+	for (uint32_t i = 0; i < en->states[c->rule].n_keys; i++)
+		strings_unref(&en->strings, cell_key(en, c)[i]);
 	free(c);
 }
 
@@ -282,7 +293,7 @@ void table_release(struct engine *en)
 
 /* ---- keys ---- */
 
-bool key_build(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o)
+bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o)
 {
 	buffer_clear(text);
 	for (uint32_t i = 0; i < n; i++) {
@@ -301,18 +312,22 @@ bool key_build(struct buffer *text, const field_id *fields, uint32_t n, struct o
 	return true;
 }
 
-struct key key_from(struct span text)
+struct key key_from(string_id *ids, uint32_t n)
 {
-	return (struct key){ text, hash_bytes(text.ptr, text.len, 0) };
+	uint32_t h = n;
+
+	for (uint32_t i = 0; i < n; i++)
+		h = (h ^ ids[i]) * UINT32_C(0x85EBCA6B);
+	return (struct key){ ids, n, h ^ h >> 16 };
 }
 
 uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n)
 {
 	for (uint32_t i = 0; i < en->n_keys; i++)
-		if (en->keys[i].n_fields == n && (n == 0 || memcmp(en->keys[i].fields, fields, n * sizeof *fields) == 0))
+		if (en->keys[i].key.n == n && (n == 0 || memcmp(en->keys[i].fields, fields, n * sizeof *fields) == 0))
 			return i;
 	ARRAY_GROW(en->keys, en->n_keys, en->cap_keys);
-	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .n_fields = n };
+	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .key = key_from(xcalloc(n + 1, sizeof(string_id)), n) };
 	return en->n_keys++;
 }
 
@@ -320,25 +335,13 @@ const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struc
 {
 	struct key_plan *p = &en->keys[en->states[rule].keys[input]];
 
-	if (p->step != en->step) {
-		p->step = en->step;
-		p->key.text.ptr = NULL;
-		if (key_build(&p->text, p->fields, p->n_fields, o))
-			p->key = key_from(buffer_span(&p->text));
+	if (p->step != o->step) {
+		uint32_t n = p->key.n, i = 0;
+		p->step = o->step;
+		while (i < n && (p->key.ids[i] = occurrence_string(en, o, p->fields[i])))
+			i++;
+		p->whole = i == n;
+		p->key = key_from(p->key.ids, n);
 	}
-	return p->key.text.ptr ? &p->key : NULL;
-}
-
-struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
-{
-	const char *p = cell_key(en, c).ptr;
-	uint32_t len;
-
-	for (;; index--) {
-		memcpy(&len, p, sizeof len);
-		p += sizeof len;
-		if (index == 0)
-			return span_of(p, len);
-		p += len;
-	}
+	return p->whole ? &p->key : NULL;
 }

@@ -10,11 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct entry *window_at(const struct window *w, uint32_t entry_size, uint32_t i)
-{
-	return (struct entry *)(void *)(w->ring + (size_t)((w->head + i) & (w->cap - 1)) * entry_size);
-}
-
 /* The least count that the bounds allow; 0 where they set none. */
 static double least_count(const struct correlation *k)
 {
@@ -93,7 +88,7 @@ static void window_grow(struct cell *c, uint32_t entry_size)
 	w->head = 0;
 }
 
-static void drop_oldest(struct engine *en, struct cell *c)
+static inline void drop_oldest(struct engine *en, struct cell *c)
 {
 	struct rule_state *s = &en->states[c->rule];
 	struct window *w = &c->window;
@@ -125,7 +120,7 @@ struct entry *window_append(struct engine *en, struct cell *c)
 	return e;
 }
 
-void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, struct span value)
+void window_add(struct engine *en, struct cell *c, struct occurrence *o, double number, string_id value)
 {
 	struct rule_state *s = &en->states[c->rule];
 	struct window *w = &c->window;
@@ -150,15 +145,12 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 		c->state->sum += number;
 	}
 	if (s->value_at) {
-		string_id id = strings_get(&en->strings, value);
-		*entry_value(s, e) = id;
-		tally_add(&c->state->distinct, &en->strings, id);
+		*entry_value(s, e) = value;
+		tally_add(&c->state->distinct, &en->strings, value);
 	}
 	string_id *tops = entry_tops(s, e);
-	for (uint32_t i = 0; i < s->n_tops; i++) {
-		struct span v = occurrence_field(o, en->rules->top_fields[i]);
-		tops[i] = v.len ? strings_get(&en->strings, v) : 0;
-	}
+	for (uint32_t i = 0; i < s->n_tops; i++)
+		tops[i] = occurrence_value(en, o, en->rules->top_fields[i]);
 	if (!s->kept_at)
 		return;
 	bool keep = (s->value_at ? c->state->distinct.n_distinct : w->n) >= s->keeps_from;
@@ -172,7 +164,7 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 	}
 }
 
-void window_expire(struct engine *en, struct cell *c, int64_t timespan_ns)
+void window_drop_expired(struct engine *en, struct cell *c, int64_t timespan_ns)
 {
 	struct window *w = &c->window;
 	uint32_t size = en->states[c->rule].entry_size;
