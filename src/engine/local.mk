@@ -7,6 +7,7 @@ tocsin_lib += \
 	src/engine/near.c src/engine/near.h \
 	src/engine/order.c src/engine/order.h src/engine/places.h \
 	src/engine/save.c \
+	src/engine/sorted.c src/engine/sorted.h \
 	src/engine/state.h \
 	src/engine/strings.c src/engine/strings.h \
 	src/engine/table.c \

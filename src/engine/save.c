@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "engine/places.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define SAVE_VERSION 1
@@ -422,6 +423,8 @@ static void get_window(struct loader *l, struct cell *c, struct codec_reader *in
 			in->bad = true;
 		e->time_ns = before = get_past(in, before);
 		double number = flags & ENTRY_NUMBER ? codec_get_double(in) : 0;
+		if (!isfinite(number)) /* none was taken (value_number()), and it has no place in order */
+			in->bad = true;
 		struct kept *kept = flags & ENTRY_KEPT ? get_kept(l, in) : NULL;
 		string_id value = flags & ENTRY_VALUE ? get_string(l, in) : 0;
 		if (rs->number_at)

@@ -18,6 +18,7 @@
 
 #include "engine/engine.h"
 #include "engine/kept.h"
+#include "engine/sorted.h"
 #include "engine/tally.h"
 #include "engine/trace.h"
 
@@ -85,6 +86,7 @@ struct incident {
 struct cell_state {
 	struct tally distinct;      /* value_count, concurrent: of its window */
 	double sum;                 /* value_sum, value_avg */
+	struct sorted *sorted;      /* value_percentile, value_min, value_max: the numbers of a large window; NULL: it is small, or not asked for yet */
 	struct held held;
 	int64_t pending_ns;         /* deadline of the absence waited for; TIME_NONE: none */
 	int64_t trigger_ns;

@@ -1,7 +1,7 @@
 /*
  * Sliding windows of event time, half open: (now − W, now]. A ring of entries in time order; what a
- * correlation needs of them all (distinct values, sum) is kept up to date as they come and go, so that an event costs
- * amortised constant time, but for percentiles, minima and maxima, which look at the whole window.
+ * correlation needs of them all (distinct values, sum, numbers in order) is kept up to date as they come and go, so that an event costs
+ * amortised constant time. Only small windows are looked at whole, for percentiles, minima and maxima.
  */
 #include "engine/state.h"
 
@@ -88,6 +88,17 @@ static void window_grow(struct cell *c, uint32_t entry_size)
 	w->head = 0;
 }
 
+/* Windows of so many numbers have them in order besides. */
+#define SORTED_FROM 32
+
+static void numbers_release(struct cell_state *state)
+{
+	if (state->sorted)
+		sorted_release(state->sorted);
+	free(state->sorted);
+	state->sorted = NULL;
+}
+
 static inline void drop_oldest(struct engine *en, struct cell *c)
 {
 	struct rule_state *s = &en->states[c->rule];
@@ -105,8 +116,13 @@ static inline void drop_oldest(struct engine *en, struct cell *c)
 		strings_unref(&en->strings, tops[i]);
 	w->head = (w->head + 1) & (w->cap - 1);
 	w->n--;
-	if (s->number_at) /* rounding errors do not live longer than the window */
+	if (s->number_at) { /* rounding errors do not live longer than the window */
 		c->state->sum = w->n ? c->state->sum - *entry_number(s, e) : 0;
+		if (c->state->sorted)
+			sorted_remove(c->state->sorted, *entry_number(s, e));
+		if (c->state->sorted && w->n <= SORTED_FROM / 2)
+			numbers_release(c->state);
+	}
 }
 
 struct entry *window_append(struct engine *en, struct cell *c)
@@ -143,6 +159,8 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 	if (s->number_at) {
 		*entry_number(s, e) = number;
 		c->state->sum += number;
+		if (c->state->sorted)
+			sorted_add(c->state->sorted, number);
 	}
 	if (s->value_at) {
 		*entry_value(s, e) = value;
@@ -180,37 +198,52 @@ void window_release(struct engine *en, struct cell *c)
 {
 	while (c->window.n)
 		drop_oldest(en, c);
-	if (c->state)
+	if (c->state) {
 		tally_release(&c->state->distinct, &en->strings);
+		numbers_release(c->state);
+	}
 	if (c->window.ring != c->room)
 		free(c->window.ring);
 	c->window = (struct window){ .ring = c->room, .cap = en->states[c->rule].entry_size ? 1 : 0 };
 }
 
-static int compare_doubles(const void *a, const void *b)
+/* The i-th number of the window in order of size, from 0. */
+static double number_at(const struct rule_state *s, const struct cell *c, uint32_t i)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
+	const struct window *w = &c->window;
+	struct cell_state *state = c->state;
+
+	if (w->n > SORTED_FROM && !state->sorted) { /* it has grown, or was loaded */
+		state->sorted = xcalloc(1, sizeof *state->sorted);
+		for (uint32_t k = 0; k < w->n; k++)
+			sorted_add(state->sorted, *entry_number(s, window_at(w, s->entry_size, k)));
+	}
+	if (state->sorted)
+		return sorted_at(state->sorted, i);
+
+	double all[SORTED_FROM];
+	for (uint32_t k = 0; k < w->n; k++) {
+		double v = *entry_number(s, window_at(w, s->entry_size, k)) + 0.0; /* of −0 that makes 0 */
+		uint32_t at = k;
+		for (; at > 0 && all[at - 1] > v; at--)
+			all[at] = all[at - 1];
+		all[at] = v;
+	}
+	return all[i];
 }
 
 /* Nearest rank: the smallest value such that at least p % of all are not greater. */
-static double window_percentile(const struct rule_state *s, const struct window *w, double p)
+static uint32_t percentile_place(double p, uint32_t n)
 {
-	double *all = xmalloc(w->n * sizeof *all);
-	for (uint32_t i = 0; i < w->n; i++)
-		all[i] = *entry_number(s, window_at(w, s->entry_size, i));
-	qsort(all, w->n, sizeof *all, compare_doubles);
-	double rank = ceil(p / 100 * w->n);
-	double value = all[rank < 1 ? 0 : (uint32_t)rank - 1];
-	free(all);
-	return value;
+	double rank = ceil(p / 100 * n);
+
+	return rank < 1 ? 0 : (uint32_t)rank - 1;
 }
 
 double window_value(const struct engine *en, const struct cell *c, const struct correlation *k)
 {
 	const struct window *w = &c->window;
 	const struct rule_state *s = &en->states[c->rule];
-	double value;
 
 	switch (k->type) {
 	case CORRELATION_VALUE_COUNT:
@@ -220,16 +253,11 @@ double window_value(const struct engine *en, const struct cell *c, const struct 
 	case CORRELATION_VALUE_AVG:
 		return w->n ? c->state->sum / w->n : 0;
 	case CORRELATION_VALUE_PERCENTILE:
-		return w->n ? window_percentile(s, w, k->percentile) : 0;
+		return w->n ? number_at(s, c, percentile_place(k->percentile, w->n)) : 0;
 	case CORRELATION_VALUE_MIN:
+		return w->n ? number_at(s, c, 0) : 0;
 	case CORRELATION_VALUE_MAX:
-		value = w->n ? *entry_number(s, window_at(w, s->entry_size, 0)) : 0;
-		for (uint32_t i = 1; i < w->n; i++) {
-			double v = *entry_number(s, window_at(w, s->entry_size, i));
-			if (k->type == CORRELATION_VALUE_MIN ? v < value : v > value)
-				value = v;
-		}
-		return value;
+		return w->n ? number_at(s, c, w->n - 1) : 0;
 	case CORRELATION_EVENT_COUNT:
 	case CORRELATION_TEMPORAL:
 	case CORRELATION_TEMPORAL_ORDERED:

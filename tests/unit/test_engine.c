@@ -10,6 +10,7 @@
 #include "engine/clause.h"
 #include "engine/near.h"
 #include "engine/order.h"
+#include "engine/sorted.h"
 #include "engine/strings.h"
 #include "engine/tally.h"
 
@@ -17,6 +18,7 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -619,6 +621,150 @@ START_TEST(test_tally)
 }
 END_TEST
 
+static int compare_numbers(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* Few distinct ones, many, all the same, rising, falling, in clusters. */
+static double random_number(int kind, int step, unsigned *seed)
+{
+	int r = rand_r(seed);
+
+	switch (kind) {
+	case 0: return r % 7 - 3;
+	case 1: return (double)r / 3 - 1e8;
+	case 2: return 5;
+	case 3: return step;
+	case 4: return -step;
+	case 5: return r % 2 ? -0.0 : 0.0;
+	}
+	return (r % 5) * 1e6 + rand_r(seed) % 1000;
+}
+
+/* Numbers that come and go against a plain array that is sorted. */
+START_TEST(test_sorted)
+{
+	enum { MOST = 6000 };
+	static double all[MOST], sorted[MOST];
+	unsigned seed = 11 + (unsigned)_i;
+
+	for (int fifo = 0; fifo < 2; fifo++) {
+		struct sorted s = SORTED_INIT;
+		int n = 0, most = MOST;
+		for (int step = 0; step < 40000; step++) {
+			if (step % 5000 == 0)
+				most = rand_r(&seed) % 3 ? MOST : 10; /* it grows, or all goes */
+			bool add = n < most && (n == 0 || rand_r(&seed) % 4 != 0);
+			if (add) {
+				all[n] = random_number(_i, step, &seed);
+				sorted_add(&s, all[n++]);
+			} else {
+				int i = fifo ? 0 : rand_r(&seed) % n;
+				sorted_remove(&s, all[i]);
+				n--;
+				if (fifo)
+					memmove(all, all + 1, (size_t)n * sizeof *all);
+				else
+					all[i] = all[n];
+			}
+			if (step % 397)
+				continue;
+			ck_assert_uint_eq(s.n, n);
+			memcpy(sorted, all, (size_t)n * sizeof *all);
+			qsort(sorted, (size_t)n, sizeof *sorted, compare_numbers);
+			int same = 0;
+			for (int i = 0; i < n; i++) {
+				double v = sorted_at(&s, (uint32_t)i);
+				same += v == sorted[i] && (v != 0 || !signbit(v));
+			}
+			ck_assert_int_eq(same, n);
+		}
+		while (n)
+			sorted_remove(&s, all[--n]);
+		ck_assert_uint_eq(s.n_blocks, 0);
+		sorted_release(&s);
+	}
+}
+END_TEST
+
+static void take_value(void *context, const struct trace_cell *c)
+{
+	*(double *)context = c->value;
+}
+
+/* Windows that grow and shrink, with late events, saved and loaded now and then: the value is that of all that is in them. */
+START_TEST(test_numbers)
+{
+	static const struct {
+		const char *condition;
+		double percentile;
+	} types[] = {
+		{ "value_percentile, rules: [a], condition: {gt: 1.0e+300, field: message, percentile: 95}", 95 },
+		{ "value_percentile, rules: [a], condition: {gt: 1.0e+300, field: message, percentile: 33.3}", 33.3 },
+		{ "value_percentile, rules: [a], condition: {gt: 1.0e+300, field: message, percentile: 100}", 100 },
+		{ "value_median, rules: [a], condition: {gt: 1.0e+300, field: message}", 50 },
+		{ "value_min, rules: [a], condition: {gt: 1.0e+300, field: message}", 0 },
+		{ "value_max, rules: [a], condition: {gt: 1.0e+300, field: message}", 100 },
+	};
+	enum { EVENTS = 3000, WINDOW = 500 };
+	static int64_t times[EVENTS];
+	static double values[EVENTS], in[EVENTS];
+	unsigned seed = 5 + (unsigned)_i;
+	struct run r = { 0 };
+	struct diag_list diags = DIAG_LIST_INIT;
+	struct buffer text = BUFFER_INIT;
+	int64_t now = 100000;
+	size_t largest = 0;
+
+	buffer_printf(&text, "title: A\nname: a\nlogsource: {product: gastown, service: town}\ndetection: {s: {type: kill}, condition: s}\n---\n"
+			     "title: C\nname: c\ncorrelation: {type: %s, group-by: [], timespan: %ds}\n", types[_i].condition, WINDOW);
+	r.rules = ruleset_load_text(buffer_span(&text), "rules", false, &diags);
+	ck_assert_ptr_nonnull(r.rules);
+	engine_start(&r);
+	event_init(&r.event, field_count(&r.rules->fields));
+	uint32_t a = ruleset_find(r.rules, "a")->index;
+	for (int i = 0; i < EVENTS; i++) {
+		char number[40];
+
+		now += i / 700 % 2 ? rand_r(&seed) % 60 : rand_r(&seed) % 3;
+		times[i] = rand_r(&seed) % 4 ? now : now - rand_r(&seed) % (WINDOW + 100);
+		values[i] = strtod(number, (snprintf(number, sizeof number, "%.6g", random_number(i / 100 % 7, i, &seed)), NULL));
+		event_reset(&r.event);
+		r.event.source = &town;
+		r.event.time_ns = times[i] * NS_PER_SECOND;
+		r.event.origin = (struct origin){ .file = "town.log", .line = (uint64_t)i + 1 };
+		r.event.raw = SPAN("x");
+		event_add(&r.event, FIELD_MESSAGE, span_from_string(number), VALUE_STRING);
+		engine_event(r.engine, &r.event, now * NS_PER_SECOND, &a, 1);
+		if (rand_r(&seed) % 50 == 0)
+			save_and_load(&r);
+		if (rand_r(&seed) % 3)
+			continue;
+		size_t n = 0;
+		for (int j = 0; j <= i; j++)
+			if (times[j] > now - WINDOW)
+				in[n++] = values[j];
+		double value = -1, wanted = 0, rank = ceil(types[_i].percentile / 100 * (double)n);
+		qsort(in, n, sizeof *in, compare_numbers);
+		if (n)
+			wanted = in[rank < 1 ? 0 : (size_t)rank - 1];
+		engine_inspect(r.engine, ruleset_find(r.rules, "c"), take_value, &value);
+		if (n)
+			ck_assert_msg(value == wanted, "event %d, of %zu: %.15g, wanted %.15g", i, n, value, wanted);
+		largest = n > largest ? n : largest;
+	}
+	ck_assert_uint_gt(largest, 300);
+	engine_free(r.engine);
+	event_release(&r.event);
+	ruleset_free(r.rules);
+	buffer_release(&r.told);
+	buffer_release(&text);
+	diag_list_release(&diags);
+}
+END_TEST
+
 /* The order is by time, rank, stream, place, whatever the order of pushing. */
 START_TEST(test_order)
 {
@@ -682,6 +828,8 @@ int main(void)
 	tcase_add_test(cases, test_damaged_state);
 	tcase_add_test(cases, test_strings);
 	tcase_add_test(cases, test_tally);
+	tcase_add_loop_test(cases, test_sorted, 0, 7);
+	tcase_add_loop_test(cases, test_numbers, 0, 6);
 	tcase_add_test(cases, test_order);
 	suite_add_tcase(suite, cases);
 	SRunner *runner = srunner_create(suite);
