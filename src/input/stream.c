@@ -8,6 +8,7 @@
  */
 #include "input/stream.h"
 #include "base/buffer.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "input/reader.h"
 #include <dirent.h>
@@ -431,31 +432,103 @@ static char *join_path(const char *directory, const char *name)
 	return path;
 }
 
-/* A file in a town whose name says that it is a generation of town_layout[rank]. False: it is not there, or not yet. */
-static bool add_town_file(struct finding *fs, const char *path, size_t rank)
+/* What a directory holds of a log. */
+struct listing {
+	struct listed {
+		char *path;
+		struct stat st;
+		int error; /* stat's errno; 0: none */
+	} *items;
+	size_t n, cap;
+	int error; /* errno: the directory is there, and cannot be read in full */
+};
+
+static void listing_release(struct listing *l)
 {
-	struct stat st;
-	int packed = packed_suffix(base_name(path));
+	for (size_t i = 0; i < l->n; i++)
+		free(l->items[i].path);
+	free(l->items);
+	*l = (struct listing){ .items = NULL };
+}
 
-	if (stat(path, &st) != 0) {
-		int error = errno;
+/* A directory that changes while it is read: so often it is read again. */
+#define LISTING_RETRIES 64
 
+/* Reads it once: the files' names and numbers as one sum. ret: gathers the files, too; NULL: does not. */
+static uint64_t list_once(const char *directory, struct span base, struct listing *ret)
+{
+	DIR *dir = opendir(directory_to_open(directory));
+	int error = dir ? 0 : errno;
+	uint64_t sum = 0;
+	struct dirent *entry;
+
+	while (dir && (errno = 0, entry = readdir(dir))) {
+		struct rotation rotation;
+
+		if (entry->d_name[0] != base.ptr[0])
+			continue; /* nearly all others, cheaply */
+		rotation_parse(entry->d_name, &rotation);
+		bool wanted = strcmp(rotation.base, base.ptr) == 0;
+		free(rotation.base);
+		if (!wanted)
+			continue;
+		sum += hash_bytes(entry->d_name, strlen(entry->d_name), entry->d_ino);
+		if (!ret)
+			continue;
+		ARRAY_GROW(ret->items, ret->n, ret->cap);
+		struct listed *f = &ret->items[ret->n++];
+		f->path = join_path(directory, entry->d_name);
+		f->error = fstatat(dirfd(dir), entry->d_name, &f->st, 0) == 0 ? 0 : errno;
+	}
+	if (dir && errno)
+		error = errno;
+	if (ret)
+		ret->error = error == ENOENT || error == ENOTDIR ? 0 : error;
+	if (dir)
+		closedir(dir);
+	return sum;
+}
+
+/*
+ * All generations of a log. A file that is renamed while its directory is read may be seen under both names, or under neither; so what was read is
+ * believed when it reads the same once more.
+ */
+static struct listing list_generations(const char *directory, struct span base)
+{
+	struct listing l = { .items = NULL };
+
+	for (int i = 0; i < LISTING_RETRIES; i++) {
+		listing_release(&l);
+		uint64_t sum = list_once(directory, base, &l);
+		if (list_once(directory, base, NULL) == sum)
+			break;
+	}
+	return l;
+}
+
+/* A file in a town whose name says that it is a generation of town_layout[rank]. False: it is not there, or not yet. */
+static bool add_town_file(struct finding *fs, const struct listed *f, size_t rank)
+{
+	struct stat link;
+	int packed = packed_suffix(base_name(f->path));
+
+	if (f->error) {
 		/* Rotation may have taken it away this moment; then it has another name now. Where a link leads to may come. */
-		if (error == ENOENT && (fs->lasting || lstat(path, &st) != 0))
+		if (f->error == ENOENT && (fs->lasting || lstat(f->path, &link) != 0))
 			return false;
-		explain_missing(fs, path, NULL, error);
+		explain_missing(fs, f->path, NULL, f->error);
 		return true;
 	}
-	if (S_ISDIR(st.st_mode)) {
-		diag_add(fs->diags, DIAG_WARNING, path, 0, 0, "is a directory where a log was expected; it was left out");
+	if (S_ISDIR(f->st.st_mode)) {
+		diag_add(fs->diags, DIAG_WARNING, f->path, 0, 0, "is a directory where a log was expected; it was left out");
 		return true;
 	}
 	if (packed >= N_PACKED_READABLE) {
-		diag_add(fs->diags, DIAG_WARNING, path, 0, 0, "was left out: only gzip, zstd and xz archives can be read");
+		diag_add(fs->diags, DIAG_WARNING, f->path, 0, 0, "was left out: only gzip, zstd and xz archives can be read");
 		diag_hint(fs->diags, "unpack it, or pack it again with zstd");
 		return true;
 	}
-	add_found(fs, path, town_layout[rank].source, &st)->town_rank = rank;
+	add_found(fs, f->path, town_layout[rank].source, &f->st)->town_rank = rank;
 	return true;
 }
 
@@ -475,31 +548,14 @@ static bool add_town_log(struct finding *fs, const char *town, size_t rank)
 {
 	char *log = join_path(town, town_layout[rank].path);
 	char *directory = directory_name(log);
-	struct span base = base_name(log);
-	DIR *dir = opendir(directory_to_open(directory));
-	struct dirent *entry;
-	bool any = false;
+	struct listing l = list_generations(directory, base_name(log));
+	bool any = l.error != 0;
 
-	if (!dir && errno != ENOENT && errno != ENOTDIR) {
-		explain_unlistable(fs, directory, errno);
-		any = true;
-	}
-	while (dir && (errno = 0, entry = readdir(dir))) {
-		struct rotation rotation;
-
-		rotation_parse(entry->d_name, &rotation);
-		if (strcmp(rotation.base, base.ptr) == 0) {
-			char *path = join_path(directory, entry->d_name);
-
-			any |= add_town_file(fs, path, rank) || !fs->lasting;
-			free(path);
-		}
-		free(rotation.base);
-	}
-	if (dir && errno)
-		explain_unlistable(fs, directory, errno);
-	if (dir)
-		closedir(dir);
+	for (size_t i = 0; i < l.n; i++)
+		any |= add_town_file(fs, &l.items[i], rank) || !fs->lasting;
+	if (l.error)
+		explain_unlistable(fs, directory, l.error);
+	listing_release(&l);
 	if (fs->lasting && !any)
 		add_absent(fs, log, town_layout[rank].source)->town_rank = rank;
 	free(directory);
@@ -954,30 +1010,16 @@ bool stream_generations(const char *log_path, struct stream *ret)
 	struct finding fs = { .diags = &unsaid };
 	struct stream_list list;
 	char *directory = directory_name(log_path);
-	DIR *dir = opendir(directory_to_open(directory));
-	struct dirent *entry;
-	int error = dir ? 0 : errno;
+	struct listing l = list_generations(directory, base_name(log_path));
+	int error = l.error;
 
-	while (dir && (errno = 0, entry = readdir(dir))) {
-		struct rotation rotation;
-		struct stat st;
+	for (size_t i = 0; i < l.n; i++) {
+		const struct listed *f = &l.items[i];
 
-		if (strncmp(entry->d_name, base_name(log_path).ptr, 1) != 0)
-			continue; /* nearly all others, cheaply */
-		rotation_parse(entry->d_name, &rotation);
-		if (strcmp(rotation.base, base_name(log_path).ptr) == 0 && packed_suffix(span_from_string(entry->d_name)) < N_PACKED_READABLE) {
-			char *path = join_path(directory, entry->d_name);
-
-			if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-				add_found(&fs, path, NULL, &st);
-			free(path);
-		}
-		free(rotation.base);
+		if (!f->error && !S_ISDIR(f->st.st_mode) && packed_suffix(span_from_string(f->path)) < N_PACKED_READABLE)
+			add_found(&fs, f->path, NULL, &f->st);
 	}
-	if (dir && errno)
-		error = errno;
-	if (dir)
-		closedir(dir);
+	listing_release(&l);
 	free(directory);
 	finish(&fs, &list);
 	*ret = (struct stream){ .files = NULL };

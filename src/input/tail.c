@@ -280,6 +280,20 @@ static int candidate_open(struct candidate *c, const char *path)
 	return 0;
 }
 
+/* A file of a list. ESTALE: it has gone from there, or another stands in its place, so the list is no longer true. */
+static int candidate_open_listed(struct candidate *c, const struct stream_file *f)
+{
+	int error = candidate_open(c, f->path);
+
+	if (error == ENOENT)
+		return ESTALE;
+	if (!error && (f->device != (uint64_t)c->st.st_dev || f->inode != (uint64_t)c->st.st_ino)) {
+		candidate_release(c);
+		return ESTALE;
+	}
+	return error;
+}
+
 /* The bytes [offset, offset + len) of a plain file; false when they are not all there. */
 static bool read_at(int fd, uint64_t offset, size_t len, struct buffer *out)
 {
@@ -344,19 +358,19 @@ enum found {
 	FOUND_NOT,
 	FOUND_AT,    /* it holds the position, and stands there */
 	FOUND_SHORT, /* it is a part of what was read: a copy that was made before the rest was written */
-	FOUND_ERROR, /* errno in *ret_error */
+	FOUND_ERROR, /* errno in *ret_error, as of candidate_open_listed() */
 };
 
 /*
  * Is the file one that holds the position? c is to be released unless FOUND_AT. drained: nothing that stands behind the position is wanted, so an
  * archive need not be unpacked up to there.
  */
-static enum found candidate_find(const struct tail *t, const char *path, bool drained, struct candidate *c, int *ret_error)
+static enum found candidate_find(const struct tail *t, const struct stream_file *f, bool drained, struct candidate *c, int *ret_error)
 {
 	char *scratch = NULL;
 	enum found result = FOUND_NOT;
 
-	*ret_error = candidate_open(c, path);
+	*ret_error = candidate_open_listed(c, f);
 	if (*ret_error)
 		return FOUND_ERROR;
 	if (!S_ISREG(c->st.st_mode))
@@ -583,13 +597,13 @@ static void overlap_line(struct overlap_search *s, uint64_t hash, size_t len, ui
 	s->first_line = false;
 }
 
-/* To an offset behind or before the present one; c was read from. False: the file has not so much. */
-static bool candidate_go(struct candidate *c, const char *path, uint64_t offset, char *scratch)
+/* To an offset behind or before the present one; c was read from. False: the file has not so much, or has gone. */
+static bool candidate_go(struct candidate *c, const struct stream_file *f, uint64_t offset, char *scratch)
 {
 	if (reader_compression(c->reader) == COMPRESSION_NONE)
 		return candidate_seek(c, offset);
 	candidate_release(c);
-	if (candidate_open(c, path) != 0)
+	if (candidate_open_listed(c, f) != 0)
 		return false;
 	candidate_advance(c, offset, scratch);
 	return c->offset == offset;
@@ -597,8 +611,9 @@ static bool candidate_go(struct candidate *c, const char *path, uint64_t offset,
 
 /*
  * Does the file hold the last lines that were read? True: c stands behind them. *ret_rest: also behind the beginning of a line that was read last.
+ * *ret_error: as of candidate_open_listed().
  */
-static bool candidate_overlap(const struct tail *t, const char *path, struct candidate *c, bool *ret_rest)
+static bool candidate_overlap(const struct tail *t, const struct stream_file *f, struct candidate *c, bool *ret_rest, int *ret_error)
 {
 	struct buffer text = BUFFER_INIT, block = BUFFER_INIT;
 	struct span last = buffer_span(&t->last);
@@ -609,7 +624,8 @@ static bool candidate_overlap(const struct tail *t, const char *path, struct can
 	uint64_t at = 0;
 
 	*ret_rest = false;
-	if (candidate_open(c, path) != 0)
+	*ret_error = candidate_open_listed(c, f);
+	if (*ret_error)
 		return false;
 	if (t->reader && t->is_plain && t->offset > TAIL_LAST_BYTES) {
 		size_t n = t->offset < OVERLAP_BYTES ? (size_t)t->offset : OVERLAP_BYTES;
@@ -640,8 +656,10 @@ static bool candidate_overlap(const struct tail *t, const char *path, struct can
 	if (!s.found)
 		goto done;
 	if (s.best == old.n - 1)
-		*ret_rest = candidate_go(c, path, s.best_end + old.rest.len, scratch) && span_ends_with(buffer_span(&c->last), old.rest);
-	result = *ret_rest || candidate_go(c, path, s.best_end, scratch);
+		*ret_rest = candidate_go(c, f, s.best_end + old.rest.len, scratch) && span_ends_with(buffer_span(&c->last), old.rest);
+	result = *ret_rest || candidate_go(c, f, s.best_end, scratch);
+	if (!result) /* it was there a moment ago */
+		*ret_error = ESTALE;
 	c->line = s.best_line + 1;
 done:
 	free(scratch);
@@ -682,6 +700,39 @@ static size_t index_of_present(const struct tail *t, const struct stream *l)
 	return i;
 }
 
+/* Is the list still true? A log that is copied away and cut off keeps its number; but before it is cut off, its copy is there. */
+static bool is_still_listed(const struct tail *t, const struct stream *l)
+{
+	struct stream now;
+
+	list_generations(t, &now);
+	bool same = now.n_files == l->n_files;
+	for (size_t i = 0; same && i < now.n_files; i++)
+		same = now.files[i].device == l->files[i].device && now.files[i].inode == l->files[i].inode && strcmp(now.files[i].path, l->files[i].path) == 0;
+	stream_release_files(&now);
+	return same;
+}
+
+/* So few bytes prove nothing: most lines of a day begin with the same. */
+#define WEAK_BYTES 32
+
+/*
+ * While a log is copied away before it is cut off, the copy and the live file hold the same. Was the copy read last? Then the live file goes on where the
+ * copy ends, and c stands there. What a log begins anew with after a rotation is written later than the file before; and it is not the same, where it has stamps.
+ */
+static bool candidate_is_copied(const struct tail *t, const struct stream_file *f, struct candidate *c)
+{
+	bool later = f->mtime_ns > t->mtime_ns && count_digits(t->last.data, t->last.len) < OVERLAP_DIGITS;
+	int error;
+
+	if (!t->known || t->offset < WEAK_BYTES || later || strcmp(f->path, t->live_path) != 0)
+		return false;
+	if (candidate_find(t, f, false, c, &error) == FOUND_AT)
+		return true;
+	candidate_release(c);
+	return false;
+}
+
 /*
  * Begins the first file from index i on that can be read. An empty one is not begun: the position stays where it is, in a file that is known again by
  * what was read of it. Once something is written behind it, nothing but the order of the files says what comes next, even if that was copied away
@@ -692,16 +743,19 @@ static enum tail_step begin_from(struct tail *t, const struct stream *l, size_t 
 	for (; i < l->n_files; i++) {
 		const struct stream_file *f = &l->files[i];
 		struct candidate c;
-		int error = candidate_open(&c, f->path);
 
-		if (error == ENOENT || (!error && (f->device != (uint64_t)c.st.st_dev || f->inode != (uint64_t)c.st.st_ino))) {
-			candidate_release(&c);
+		if (candidate_is_copied(t, f, &c))
+			return take(t, &c, f->path, false);
+		int error = candidate_open_listed(&c, f);
+		*ret_again = error == ESTALE;
+		if (!error && candidate_has_bytes(&c)) {
+			if (strcmp(f->path, t->live_path) != 0 || is_still_listed(t, l))
+				return take(t, &c, f->path, true);
 			*ret_again = true;
-			return TAIL_AT_END;
 		}
-		if (!error && candidate_has_bytes(&c))
-			return take(t, &c, f->path, true);
 		candidate_release(&c);
+		if (*ret_again)
+			return TAIL_AT_END;
 		say_opened(t, f->path, error, diags);
 	}
 	return TAIL_AT_END;
@@ -718,11 +772,11 @@ static size_t first_since(const struct tail *t, const struct stream *l)
 }
 
 /*
- * So few bytes prove nothing: most lines of a day begin with the same. If so much of the present file was read, and it has changed, what was written to it
+ * Few bytes prove nothing (see WEAK_BYTES). If so much of the present file was read, and it has changed, what was written to it
  * may have been copied away and cut off; then the copy was written to after it. Returns the copy's index, with c in it; n_files: none. present: the file's.
+ * *ret_again: the list is no longer true.
  */
-#define WEAK_BYTES 32
-static size_t find_copied(const struct tail *t, const struct stream *l, size_t present, struct candidate *c)
+static size_t find_copied(const struct tail *t, const struct stream *l, size_t present, struct candidate *c, bool *ret_again)
 {
 	struct stat old;
 	bool has_old = t->old && fstat(reader_fd(t->old), &old) == 0;
@@ -732,9 +786,13 @@ static size_t find_copied(const struct tail *t, const struct stream *l, size_t p
 		const struct stream_file *f = &l->files[i];
 		if (has_old && f->device == (uint64_t)old.st_dev && f->inode == (uint64_t)old.st_ino)
 			continue; /* late lines were written to it */
-		if (candidate_find(t, f->path, false, c, &error) == FOUND_AT)
+		if (candidate_find(t, f, false, c, &error) == FOUND_AT)
 			return i;
 		candidate_release(c);
+		if (error == ESTALE) {
+			*ret_again = true;
+			break;
+		}
 	}
 	return l->n_files;
 }
@@ -758,6 +816,7 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 {
 	size_t live = live_index(t, l), next = SIZE_MAX;
 	bool rest = false;
+	int error = 0;
 	struct candidate c = { .reader = NULL };
 
 	for (int pass = 0; pass < 2; pass++) {
@@ -765,20 +824,23 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 		for (size_t i = l->n_files; overlap && t->offset && i-- > 0;) {
 			if (i != live && l->files[i].mtime_ns <= t->mtime_ns)
 				continue;
-			if (candidate_overlap(t, l->files[i].path, &c, &rest))
+			if (candidate_overlap(t, &l->files[i], &c, &rest, &error))
 				return take(t, &c, l->files[i].path, !rest);
 			candidate_release(&c);
+			if (error == ESTALE)
+				goto again;
 		}
 		for (size_t i = l->n_files; !overlap && t->offset && i-- > 0;) {
-			int error;
 			enum found f;
 			if (drained && i == live)
 				continue;
-			f = candidate_find(t, l->files[i].path, drained, &c, &error);
+			f = candidate_find(t, &l->files[i], drained, &c, &error);
 			if (f == FOUND_AT)
 				return take(t, &c, l->files[i].path, false);
 			candidate_release(&c);
-			if (f == FOUND_ERROR && i != live && error != ENOENT && !drained)
+			if (error == ESTALE)
+				goto again;
+			if (f == FOUND_ERROR && i != live && !drained)
 				say_opened(t, l->files[i].path, error, diags);
 			if (f == FOUND_SHORT && next == SIZE_MAX && !is_present(t, &l->files[i]))
 				next = i + 1;
@@ -794,6 +856,9 @@ static enum tail_step find_elsewhere(struct tail *t, const struct stream *l, boo
 		diag_hint(diags, "what was added to it after that is lost, if anything was");
 	}
 	return begin_from(t, l, next, ret_again, diags);
+again:
+	*ret_again = true;
+	return TAIL_AT_END;
 }
 
 /*
@@ -854,6 +919,10 @@ static size_t named_index(const struct tail *t, const struct stream *l, const st
 static enum tail_step begin_named(struct tail *t, const struct stream_file *f, bool *ret_skip, struct diag_list *diags)
 {
 	struct candidate c;
+
+	*ret_skip = false;
+	if (candidate_is_copied(t, f, &c))
+		return take(t, &c, f->path, false);
 	int error = candidate_open(&c, f->path);
 	bool other = !error && f->inode && (f->device != (uint64_t)c.st.st_dev || f->inode != (uint64_t)c.st.st_ino);
 
@@ -883,15 +952,16 @@ static enum tail_step begin_named(struct tail *t, const struct stream_file *f, b
 	return TAIL_AT_END;
 }
 
-/* Is a file that was read to its end, and is not open, still the one of that number? */
-static bool is_still(const struct tail *t, const struct stream_file *f)
+/* Is a file that was read to its end, and is not open, still the one of that number? *ret_again: the list is no longer true. */
+static bool is_still(const struct tail *t, const struct stream_file *f, bool *ret_again)
 {
 	struct candidate c;
-	int error;
-	enum found found = t->offset || f->mtime_ns == t->mtime_ns ? candidate_find(t, f->path, true, &c, &error) : FOUND_NOT;
+	int error = 0;
+	enum found found = t->offset || f->mtime_ns == t->mtime_ns ? candidate_find(t, f, true, &c, &error) : FOUND_NOT;
 
 	candidate_release(&c);
-	return found != FOUND_NOT;
+	*ret_again = error == ESTALE;
+	return found != FOUND_NOT && !*ret_again;
 }
 
 /*
@@ -922,21 +992,21 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 
 		list_generations(t, &l);
 		size_t present = index_of_present(t, &l), copy;
-		if (present < l.n_files && drained && (t->reader || is_still(t, &l.files[present]))) {
+		if (present < l.n_files && drained && (t->reader || is_still(t, &l.files[present], &again))) {
 			step = begin_from(t, &l, present + 1, &again, diags);
 			done = true;
 		} else if (drained) {
 			; /* another file has the number of one that is gone */
-		} else if (present < l.n_files && (copy = find_copied(t, &l, present, &c)) < l.n_files) {
+		} else if (present < l.n_files && (copy = find_copied(t, &l, present, &c, &again)) < l.n_files) {
 			step = take(t, &c, l.files[copy].path, false);
 			done = true;
 		} else if (present < l.n_files) {
 			int error = 0;
-			enum found f = candidate_find(t, l.files[present].path, false, &c, &error);
+			enum found f = candidate_find(t, &l.files[present], false, &c, &error);
 			done = f == FOUND_AT || f == FOUND_ERROR;
 			if (f == FOUND_AT) {
 				step = take(t, &c, l.files[present].path, false);
-			} else if (f == FOUND_ERROR && error == ENOENT) {
+			} else if (error == ESTALE) {
 				again = true;
 			} else if (f == FOUND_ERROR) {
 				say_opened(t, l.files[present].path, error, diags);
@@ -945,7 +1015,7 @@ static enum tail_step find_next(struct tail *t, struct diag_list *diags)
 			if (f != FOUND_AT)
 				candidate_release(&c);
 		}
-		if (!done)
+		if (!done && !again)
 			step = find_elsewhere(t, &l, drained, &again, diags);
 		stream_release_files(&l);
 		if (!again)
@@ -977,28 +1047,34 @@ static enum tail_step look_for_copy(struct tail *t)
 
 	if (t->offset >= WEAK_BYTES || t->seen.st_size < 0)
 		return step;
-	list_generations(t, &l);
-	size_t copy = find_copied(t, &l, index_of_present(t, &l), &c);
-	if (copy < l.n_files)
-		step = take(t, &c, l.files[copy].path, false);
-	stream_release_files(&l);
+	for (int i = 0; i < RETRIES; i++) {
+		bool again = false;
+
+		list_generations(t, &l);
+		size_t copy = find_copied(t, &l, index_of_present(t, &l), &c, &again);
+		if (copy < l.n_files)
+			step = take(t, &c, l.files[copy].path, false);
+		stream_release_files(&l);
+		if (!again)
+			break;
+	}
 	return step;
 }
 
 /* The present file was truncated, or written over: as if it had been closed, and is looked for. */
 static enum tail_step find_again(struct tail *t, struct diag_list *diags)
 {
-	struct stream l;
-	bool again = false;
 	enum tail_step step = TAIL_AT_END;
 
 	for (int i = 0; i < RETRIES; i++) {
+		struct stream l;
+		bool again = false;
+
 		list_generations(t, &l);
 		step = find_elsewhere(t, &l, t->finished, &again, diags);
 		stream_release_files(&l);
 		if (!again)
 			break;
-		again = false;
 	}
 	return step;
 }
@@ -1018,14 +1094,15 @@ static enum tail_step look(struct tail *t, struct diag_list *diags)
 	t->behind = !is_live;
 	if (now.st_size != t->seen.st_size || now.st_mtim.tv_sec != t->seen.st_mtim.tv_sec || now.st_mtim.tv_nsec != t->seen.st_mtim.tv_nsec ||
 	    now.st_ctim.tv_sec != t->seen.st_ctim.tv_sec || now.st_ctim.tv_nsec != t->seen.st_ctim.tv_nsec) {
-		if ((uint64_t)now.st_size < t->offset || !verify(t))
+		bool grown = (uint64_t)now.st_size > t->offset; /* then what is read is verified */
+		if ((uint64_t)now.st_size < t->offset || ((!grown || t->seen.st_size < 0) && !verify(t)))
 			return find_again(t, diags);
 		enum tail_step step = look_for_copy(t);
 		if (step != TAIL_AT_END)
 			return step;
 		t->seen = now;
 		t->mtime_ns = file_time_ns(&now.st_mtim);
-		if ((uint64_t)now.st_size > t->offset)
+		if (grown)
 			return TAIL_BYTES;
 	}
 	return is_live ? TAIL_AT_END : find_next(t, diags);
@@ -1092,6 +1169,13 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 			reader_read_ahead(t->reader);
 		ssize_t n = reader_read(t->reader, buf, len, diags);
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
+		/* It may have been cut off, and written beyond this place, since it was looked at. */
+		if (n > 0 && t->offset && t->is_plain && t->is_regular && t->purpose != TAIL_REPLAY && !verify(t)) {
+			reader_seek(t->reader, t->offset);
+			t->seen = (struct stat){ .st_size = -1 };
+			t->at_end = true;
+			continue;
+		}
 		if (n > 0) {
 			note_bytes(t, buf, (size_t)n);
 			*ret_len = (size_t)n;

@@ -381,6 +381,12 @@ static const struct {
 	  ".1; cut " L " 0; add " L " 305 305; read 301-305" },
 	{ "copied, then read on, then truncated", BOTH,
 	  "add " L " 1 300; read 1-300; cp " L " " L ".1; add " L " 301 301; read 301; cut " L " 0; add " L " 302 303; read 302-303" },
+	{ "copied and truncated, then copied and not truncated yet", BOTH,
+	  "add " L " 1 5; read 1-5; add " L " 6 7; cp " L " " L ".1; cut " L " 0; add " L " 8 20; mv " L ".1 " L ".2; cp " L " " L
+	  ".1; read 6-20; read; cut " L " 0; add " L " 21 22; read 21-22" },
+	{ "copied and truncated, then copied, packed and not truncated yet, with more in it", BOTH,
+	  "add " L " 1 5; read 1-5; add " L " 6 7; cp " L " " L ".1; cut " L " 0; add " L " 8 20; mv " L ".1 " L ".2; cp " L " " L
+	  ".1; pack " L ".1.gz; time " L ".1.gz 1; add " L " 21 21; time " L " 0; read 6-21; cut " L " 0; add " L " 22 23; read 22-23 removed" },
 	{ "a copy beside it", BOTH, "add " L " 1 5; read 1-5; cp " L " " L ".1; add " L " 6 6; read 6; read" },
 	{ "truncated", BOTH, "add " L " 1 5; read 1-5; cut " L " 0; read - removed; add " L " 6 7; read 6-7; cut " L " 0; add " L " 8 30; read 8-30 removed" },
 	{ "its end cut off", BOTH, "add " L " 1 20; read 1-20; cut " L " 501; add " L " 21 22; read 21-22" },
