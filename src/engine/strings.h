@@ -47,30 +47,6 @@ static inline struct span strings_text(const struct strings *t, string_id id)
 {
 	return id ? span_of(t->by_id[id]->text, t->by_id[id]->len) : SPAN("");
 }
-/* memcmp() is a call, and most strings are names. */
-static inline bool bytes_equal(const char *a, const char *b, size_t n)
-{
-	uint64_t x[4], y[4];
-	uint32_t v[2], w[2];
-
-	if (n > 32)
-		return memcmp(a, b, n) == 0;
-	if (n >= 8) { /* the first and the last bytes, which overlap */
-		memcpy(&x[0], a, 8), memcpy(&y[0], b, 8);
-		memcpy(&x[1], a + n - 8, 8), memcpy(&y[1], b + n - 8, 8);
-		if (n <= 16)
-			return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-		memcpy(&x[2], a + 8, 8), memcpy(&y[2], b + 8, 8);
-		memcpy(&x[3], a + n - 16, 8), memcpy(&y[3], b + n - 16, 8);
-		return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
-	}
-	if (n >= 4) {
-		memcpy(&v[0], a, 4), memcpy(&w[0], b, 4);
-		memcpy(&v[1], a + n - 4, 4), memcpy(&w[1], b + n - 4, 4);
-		return ((v[0] ^ w[0]) | (v[1] ^ w[1])) == 0;
-	}
-	return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
-}
 static inline bool strings_is(const struct strings *t, string_id id, struct span s)
 {
 	return id && t->by_id[id]->len == s.len && bytes_equal(t->by_id[id]->text, s.ptr, s.len);

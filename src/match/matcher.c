@@ -66,10 +66,12 @@ struct test {
 	bool ready;
 	bool broken;         /* its regex does not compile: never holds */
 	enum shape shape;    /* strings and keywords */
-	bool led;            /* the value must begin with lead[0] or lead[1]: the first byte of text in either case */
-	char lead[2];
-	struct span text;    /* of all shapes but anything and wildcard */
+	bool plain;          /* a string that is equal, or begins the value, and not empty: what most rules ask for */
 	bool cased;
+	field_id field;
+	struct span text;    /* of all shapes but anything and wildcard */
+	uint64_t first, last;           /* the words that text begins and ends with, see words_of() */
+	uint64_t first_case, last_case; /* the bits of them that letters' case is in, where it does not matter */
 	struct string_pattern pattern; /* wildcard; a keyword's ends are open */
 	const struct regex *regex;
 };
@@ -238,6 +240,42 @@ static enum shape pattern_shape(const struct string_pattern *p)
 	return piece.len ? SHAPE_CONTAINS : SHAPE_ANYTHING;
 }
 
+/*
+ * The words that a text begins and ends with: of 8 bytes, of 4 where it is shorter (they overlap then); of fewer than 4 one word with the first byte, that in
+ * the middle, and the last.
+ */
+static inline void words_of(const char *p, size_t len, uint64_t *ret_first, uint64_t *ret_last)
+{
+	uint32_t first, last;
+
+	if (len >= 8) {
+		memcpy(ret_first, p, 8);
+		memcpy(ret_last, p + len - 8, 8);
+	} else if (len >= 4) {
+		memcpy(&first, p, 4);
+		memcpy(&last, p + len - 4, 4);
+		*ret_first = first;
+		*ret_last = last;
+	} else {
+		*ret_first = len ? (unsigned char)p[0] | (unsigned)(unsigned char)p[len / 2] << 8 | (unsigned)(unsigned char)p[len - 1] << 16 : 0;
+		*ret_last = 0;
+	}
+}
+
+/* The bits to set in a value's word, so that letters equal those of the pattern, which are lower-case. */
+static uint64_t case_bits(uint64_t word)
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < 64; i += 8) {
+		unsigned char c = (unsigned char)(word >> i);
+
+		if (c >= 'a' && c <= 'z')
+			bits |= UINT64_C(0x20) << i;
+	}
+	return bits;
+}
+
 /* Makes atom i ready; false when its regex does not compile. */
 static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct diag_list *diags)
 {
@@ -247,6 +285,7 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 		return !t->broken;
 	t->ready = true;
 	t->atom = &m->rs->atoms[i];
+	t->field = t->atom->field;
 	switch (t->atom->op) {
 	case ATOM_STRING:
 	case ATOM_KEYWORD:
@@ -256,12 +295,11 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 		t->cased = t->pattern.cased;
 		t->shape = pattern_shape(&t->pattern);
 		t->text = t->pattern.n_pieces ? t->pattern.pieces[0] : SPAN("");
-		t->led = t->atom->op == ATOM_STRING && (t->shape == SHAPE_EQUAL || t->shape == SHAPE_PREFIX) && t->text.len;
-		if (t->led) {
-			char c = *t->text.ptr;
-
-			t->lead[0] = c;
-			t->lead[1] = !t->cased && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+		t->plain = t->atom->op == ATOM_STRING && (t->shape == SHAPE_EQUAL || t->shape == SHAPE_PREFIX) && t->text.len;
+		words_of(t->text.ptr, t->text.len, &t->first, &t->last);
+		if (!t->cased) {
+			t->first_case = case_bits(t->first);
+			t->last_case = case_bits(t->last);
 		}
 		break;
 	case ATOM_REGEX:
@@ -650,8 +688,16 @@ static struct span fold(struct matcher *m, struct span text)
 
 /* --- tests -------------------------------------------------------------------------------------------------------- */
 
-static bool equal_at(const struct test *t, const char *at)
+/* Are the bytes at `at`, as many as the text has, the text? */
+static inline bool equal_at(const struct test *t, const char *at)
 {
+	uint64_t first, last;
+
+	words_of(at, t->text.len, &first, &last);
+	if (((first | t->first_case) ^ t->first) | ((last | t->last_case) ^ t->last))
+		return false;
+	if (t->text.len <= 16)
+		return true;
 	return t->cased ? memcmp(at, t->text.ptr, t->text.len) == 0 : equal_folded(t->text.ptr, at, t->text.len);
 }
 
@@ -855,13 +901,10 @@ static bool value_holds(struct matcher *m, const struct test *t, const struct ev
 	return false;
 }
 
-static bool test_holds(struct matcher *m, const struct test *t, const struct event *e)
+static __attribute__((noinline)) bool test_holds_slowly(struct matcher *m, const struct test *t, const struct event *e)
 {
 	const struct value *v;
 
-	if (t->led && (v = event_first(e, t->atom->field)) && !v->next)
-		return v->text.len >= t->text.len && (*v->text.ptr == t->lead[0] || *v->text.ptr == t->lead[1]) &&
-		       v->kind != VALUE_NULL && string_holds(m, t, v->text);
 	if (t->broken)
 		return false;
 	if (t->atom->op == ATOM_KEYWORD)
@@ -880,6 +923,16 @@ static bool test_holds(struct matcher *m, const struct test *t, const struct eve
 		}
 	}
 	return false;
+}
+
+static inline bool test_holds(struct matcher *m, const struct test *t, const struct event *e)
+{
+	const struct value *v;
+
+	if (t->plain && (v = event_first(e, t->field)) && !v->next)
+		return (t->shape == SHAPE_EQUAL ? v->text.len == t->text.len : v->text.len >= t->text.len) && v->kind != VALUE_NULL &&
+		       equal_at(t, v->text.ptr);
+	return test_holds_slowly(m, t, e);
 }
 
 static inline bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
@@ -1033,6 +1086,16 @@ static void add_captured(const struct matcher *m, struct event *e)
 	}
 }
 
+/* Makes fields of the named groups in the first n of m->held, which hold. */
+static __attribute__((noinline)) void capture(struct matcher *m, struct event *e, size_t n)
+{
+	m->n_captured = 0;
+	for (size_t i = 0; i < n; i++)
+		if (m->rules[m->held[i]].captures)
+			capture_node(m, e, &m->nodes[m->rules[m->held[i]].root]);
+	add_captured(m, e);
+}
+
 /* --- the two steps ------------------------------------------------------------------------------------------------ */
 
 /* 1 when it was not marked before. */
@@ -1126,6 +1189,7 @@ size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t
 	bool all = record >= m->hits.n_records || m->hits.head[record] == PREFILTER_ALL;
 	const uint32_t *list = NULL;
 	size_t n_list = m->n_rules, n = 0;
+	bool captures = false;
 
 	if (e->kind != EVENT_LOG || !m->n_rules)
 		return 0;
@@ -1135,17 +1199,17 @@ size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t
 	for (size_t i = 0; i < n_list; i++) {
 		uint32_t rule = list ? list[i] : (uint32_t)i;
 
-		if (node_holds(m, e, &m->nodes[m->rules[rule].root])) {
+		const struct local_rule *local = &m->rules[rule];
+		const struct node *root = &m->nodes[local->root];
+
+		if (root->op == EXPR_ATOM ? atom_holds(m, e, root->atom) : node_holds(m, e, root)) {
+			captures |= local->captures;
 			m->held[n] = rule;
-			matched[n++] = m->rules[rule].index;
+			matched[n++] = local->index;
 		}
 	}
-	m->n_captured = 0;
-	for (size_t i = 0; i < n; i++)
-		if (m->rules[m->held[i]].captures)
-			capture_node(m, e, &m->nodes[m->rules[m->held[i]].root]);
-	if (m->n_captured)
-		add_captured(m, e);
+	if (__builtin_expect(captures, 0))
+		capture(m, e, n);
 	m->stats.matched += n > 0;
 	return n;
 }

@@ -166,45 +166,72 @@ static inline struct span part_text(const struct agent_part *p, struct span text
 	return span_of(p->fixed ? p->fixed : text.ptr + p->at, p->len);
 }
 
+/* Looks the name up, and puts it there; false: *ret says what it means, and it cannot be kept. */
+static __attribute__((noinline)) bool memo_fill(struct agent_memo_slot *slot, struct span text, struct arena *arena, struct agent *ret)
+{
+	struct agent a = agent_parse(text, arena);
+
+	if (!slot || a.normal.len > AGENT_MEMO_LEN) {
+		*ret = a;
+		return false;
+	}
+	slot->len = (uint8_t)text.len;
+	memcpy(slot->text, text.ptr, text.len);
+	memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
+	slot->normal = part_of(span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
+	slot->rig = part_of(a.rig, text);
+	slot->role = part_of(a.role, text);
+	slot->name = part_of(a.name, text);
+	return true;
+}
+
 /* Where the meaning of this name is kept; NULL: its meaning is *ret. */
-static const struct agent_memo_slot *memo_find(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
+static inline const struct agent_memo_slot *memo_find(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
 {
 	struct agent_memo_slot *slot;
-	uint64_t first, last;
+	uint64_t first, last, word, kept;
+	size_t i = 8;
 
-	if (text.len < 4 || text.len > AGENT_MEMO_LEN) {
-		*ret = agent_parse(text, arena);
-		return NULL;
-	}
-	if (text.len >= 8) {
-		memcpy(&first, text.ptr, 8);
-		memcpy(&last, text.ptr + text.len - 8, 8);
-	} else {
+	if (__builtin_expect(text.len < 8 || text.len > AGENT_MEMO_LEN, 0)) {
+		if (text.len < 4 || text.len > AGENT_MEMO_LEN) {
+			memo_fill(NULL, text, arena, ret);
+			return NULL;
+		}
 		first = last = 0;
 		memcpy(&first, text.ptr, 4);
 		memcpy(&last, text.ptr + text.len - 4, 4);
+	} else {
+		memcpy(&first, text.ptr, 8);
+		memcpy(&last, text.ptr + text.len - 8, 8);
 	}
 	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 55];
-	if (slot->len != text.len || memcmp(slot->text, text.ptr, text.len) != 0) {
-		struct agent a = agent_parse(text, arena);
-		if (a.normal.len > AGENT_MEMO_LEN) {
-			*ret = a;
-			return NULL;
-		}
-		slot->len = (uint8_t)text.len;
-		memcpy(slot->text, text.ptr, text.len);
-		memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
-		slot->normal = part_of(span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
-		slot->rig = part_of(a.rig, text);
-		slot->role = part_of(a.role, text);
-		slot->name = part_of(a.name, text);
+	if (slot->len != text.len || slot->first != first || slot->last != last)
+		goto other;
+	for (; i + 8 < text.len; i += 8) {
+		memcpy(&word, text.ptr + i, 8);
+		memcpy(&kept, slot->text + i, 8);
+		if (word != kept)
+			goto other;
 	}
+	return slot;
+other:
+	if (!memo_fill(slot, text, arena, ret))
+		return NULL;
+	slot->first = first;
+	slot->last = last;
 	return slot;
 }
 
+/* The slot may be another name's before the event is done with: a text that is not the record's is copied. */
 static inline struct span normal_text(const struct agent_memo_slot *slot, struct span text, struct arena *arena)
 {
-	return slot->normal.fixed ? arena_dup_span(arena, span_of(slot->normal.fixed, slot->normal.len)) : part_text(&slot->normal, text);
+	char *copy;
+
+	if (!slot->normal.fixed)
+		return part_text(&slot->normal, text);
+	copy = arena_alloc(arena, AGENT_MEMO_LEN);
+	memcpy(copy, slot->normal.fixed, AGENT_MEMO_LEN);
+	return span_of(copy, slot->normal.len);
 }
 
 struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena)
@@ -230,20 +257,26 @@ static void add_parsed(struct event *e, const struct agent *a, struct span text)
 	add_text(e, FIELD_NAME, a->name);
 }
 
-void agent_memo_add(struct agent_memo *m, struct event *e, struct span text)
+struct span agent_memo_add(struct agent_memo *m, struct event *e, struct span text)
 {
 	struct agent a;
 	const struct agent_memo_slot *slot = memo_find(m, text, &e->arena, &a);
+	struct event_writer w;
+	struct span normal;
 
 	if (!slot) {
 		add_parsed(e, &a, text);
-		return;
+		return a.normal;
 	}
-	add_text(e, FIELD_AGENT, normal_text(slot, text, &e->arena));
-	event_add(e, FIELD_AGENT_RAW, text, VALUE_STRING);
-	add_text(e, FIELD_RIG, part_text(&slot->rig, text));
-	add_text(e, FIELD_ROLE, part_text(&slot->role, text));
-	add_text(e, FIELD_NAME, part_text(&slot->name, text));
+	normal = normal_text(slot, text, &e->arena);
+	w = event_write_begin(e);
+	event_write_text(&w, FIELD_AGENT, normal);
+	event_write(&w, FIELD_AGENT_RAW, text);
+	event_write_text(&w, FIELD_RIG, part_text(&slot->rig, text));
+	event_write_text(&w, FIELD_ROLE, part_text(&slot->role, text));
+	event_write_text(&w, FIELD_NAME, part_text(&slot->name, text));
+	event_write_end(e, &w);
+	return normal;
 }
 
 void agent_add(struct event *e, struct span text)

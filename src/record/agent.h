@@ -16,7 +16,7 @@ struct agent {
 struct agent agent_parse(struct span text, struct arena *arena);
 /*
  * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 4 to AGENT_MEMO_LEN bytes has one place; the
- * last that was put there is known. 84 KiB, to be zeroed.
+ * last that was put there is known. 92 KiB, to be zeroed.
  */
 #define AGENT_MEMO_LEN 48
 #define AGENT_MEMO_SLOTS 512
@@ -26,12 +26,16 @@ struct agent_memo {
 			const char *fixed; /* NULL: it is a part of the text */
 			uint8_t at, len;
 		} normal, rig, role, name; /* normal: fixed is in normal_text, the others' are static */
+		uint64_t first, last; /* the words that the text begins and ends with */
 		uint8_t len;
 		char text[AGENT_MEMO_LEN], normal_text[AGENT_MEMO_LEN];
 	} slots[AGENT_MEMO_SLOTS];
 };
-/* The same as agent_add(), and as agent_parse().normal: nothing points into the memo. */
-void agent_memo_add(struct agent_memo *m, struct event *e, struct span text);
+/*
+ * The same as agent_add(), to an event that has none of these fields and room for them (event.h), and as agent_parse().normal, which both return:
+ * nothing points into the memo.
+ */
+struct span agent_memo_add(struct agent_memo *m, struct event *e, struct span text);
 struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena);
 
 /* Adds agent, agent_raw, rig, role, name to the event (empty ones are left out). */

@@ -21,6 +21,8 @@ void event_init(struct event *e, size_t n_fields)
 	e->raw = SPAN("");
 	e->n_fields = n_fields < FIELD_BUILTIN_COUNT ? FIELD_BUILTIN_COUNT : n_fields;
 	e->first = xcalloc(e->n_fields, sizeof *e->first);
+	e->cap_values = EVENT_ROOM;
+	e->values = xmalloc(EVENT_ROOM * sizeof *e->values);
 }
 
 void event_release(struct event *e)
@@ -29,16 +31,6 @@ void event_release(struct event *e)
 	free(e->first);
 	arena_release(&e->arena);
 	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
-}
-
-void event_drop_values(struct event *e)
-{
-	uint16_t *first = e->first;
-
-	for (const struct value *v = e->values, *end = v + e->n_values; v < end; v++)
-		if (v->field != FIELD_NONE)
-			first[v->field] = 0;
-	e->n_values = 0;
 }
 
 void event_reset(struct event *e)
@@ -50,7 +42,8 @@ void event_reset(struct event *e)
 	e->origin = (struct origin){ 0 };
 	e->raw = SPAN("");
 	e->snapshot_complete = false;
-	arena_reset(&e->arena);
+	if (e->arena.chunks)
+		arena_reset(&e->arena);
 }
 
 /* Fields are added to the table while the program runs where it keeps all. */
@@ -70,7 +63,7 @@ void event_add_slowly(struct event *e, field_id f, struct span text, enum value_
 	if (f >= e->n_fields)
 		event_grow_fields(e, f);
 	if (e->n_values == e->cap_values) {
-		e->cap_values = e->cap_values ? e->cap_values * 2 : 16;
+		e->cap_values = e->cap_values ? e->cap_values * 2 : EVENT_ROOM;
 		if (e->cap_values > VALUE_LIMIT)
 			e->cap_values = VALUE_LIMIT;
 		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);

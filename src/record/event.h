@@ -52,8 +52,23 @@ struct event {
 	struct arena arena;
 };
 
+/* An event has room for so many values from the beginning. */
+#define EVENT_ROOM 16
 void event_init(struct event *e, size_t n_fields);
 void event_release(struct event *e);
+/* Drops all values. What they borrowed stays in the arena. */
+static inline void event_drop_values(struct event *e)
+{
+	uint16_t *first = e->first;
+
+	if (e->n_values > 4 && e->n_fields <= 128)
+		memset(first, 0, e->n_fields * sizeof *first);
+	else
+		for (const struct value *v = e->values, *end = v + e->n_values; v < end; v++)
+			if (v->field != FIELD_NONE)
+				first[v->field] = 0;
+	e->n_values = 0;
+}
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
 void event_reset(struct event *e);
 /* event_add() where it is not the simple case. */
@@ -69,10 +84,37 @@ static inline void event_add(struct event *e, field_id f, struct span text, enum
 	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, place };
 	e->first[f] = place;
 }
+/*
+ * Adds several values at once: built-in fields of which the event has no value yet, no two the same, and not more than it has room for (EVENT_ROOM in
+ * all). Between _begin() and _end() nothing else may add to the event.
+ */
+struct event_writer {
+	struct value *next;
+	uint16_t *first;
+	size_t n;
+};
+static inline struct event_writer event_write_begin(struct event *e)
+{
+	return (struct event_writer){ e->values + e->n_values, e->first, e->n_values };
+}
+static inline void event_write(struct event_writer *w, enum builtin_field f, struct span text)
+{
+	uint16_t place = (uint16_t)++w->n;
+	*w->next++ = (struct value){ text, (field_id)f, VALUE_STRING, 0, place };
+	w->first[f] = place;
+}
+/* Nothing where the text is empty. */
+static inline void event_write_text(struct event_writer *w, enum builtin_field f, struct span text)
+{
+	if (text.len > 0)
+		event_write(w, f, text);
+}
+static inline void event_write_end(struct event *e, const struct event_writer *w)
+{
+	e->n_values = w->n;
+}
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
-/* Drops all values. What they borrowed stays in the arena. */
-void event_drop_values(struct event *e);
 /* Adds a number, formatted %.15g, or an integer. */
 void event_add_number(struct event *e, field_id f, double v);
 void event_add_integer(struct event *e, field_id f, int64_t v);

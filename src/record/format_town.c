@@ -68,10 +68,13 @@ static inline struct span line_of(struct span s, const char *newline)
 	return newline && newline < s.ptr + s.len ? span_of(s.ptr, (size_t)(newline - s.ptr)) : s;
 }
 
-static inline void add(struct event *e, field_id f, struct span text)
+/* Of a line no field is added twice, and all have room in the event: at most 14. */
+static inline void add(struct event *e, enum builtin_field f, struct span text)
 {
-	if (text.len > 0)
-		event_add(e, f, text, VALUE_STRING);
+	struct event_writer w = event_write_begin(e);
+
+	event_write_text(&w, f, text);
+	event_write_end(e, &w);
 }
 
 static int digit_of(char c, int base)
@@ -193,7 +196,7 @@ static void add_exit(struct event *e, struct span reason)
 }
 
 /* The normal form of a second agent in the line. */
-static void add_normal(struct agent_memo *m, struct event *e, field_id f, struct span name)
+static inline void add_normal(struct agent_memo *m, struct event *e, enum builtin_field f, struct span name)
 {
 	if (name.len > 0)
 		add(e, f, agent_memo_normal(m, name, &e->arena));
@@ -229,20 +232,20 @@ static bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, 
 	rest = span_from(rest, to.len);
 	if (to.len == 0 || !span_starts_with(rest, SPAN(" with \"")))
 		return false;
-	agent_memo_add(m, e, to);
-	add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
+	add(e, FIELD_TARGET, agent_memo_add(m, e, to));
 	add_nudge(m, e, line_of(span_from(rest, 6), newline));
 	if (!event_first(e, FIELD_FROM))
 		add_normal(m, e, FIELD_FROM, from);
 	return true;
 }
 
-static void add_detail(struct agent_memo *m, struct event *e, const struct town_type *t, struct span detail, const char *newline)
+static inline void add_detail(struct agent_memo *m, struct event *e, const struct town_type *t, struct span agent, struct span detail,
+			      const char *newline)
 {
 	struct span rest;
 
 	if (t->detail == DETAIL_NUDGE) {
-		add(e, FIELD_TARGET, event_text(e, FIELD_AGENT));
+		add(e, FIELD_TARGET, agent);
 		if (span_starts_with(detail, t->verb)) {
 			add_nudge(m, e, line_of(span_from(detail, t->verb.len), newline));
 			return;
@@ -304,7 +307,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 		return PARSE_UNPARSED; /* a continuation whose beginning is not in the file */
 	if (!stamp_is_digit(*rest.ptr))
 		rest = stamp_skip_colours(rest);
-	rest = span_from(rest, stamp_length(rest));
+	rest = span_from(rest, rest.len > STAMP_LENGTH && rest.ptr[STAMP_LENGTH] == ' ' && stamp_is_digit(*rest.ptr) ? STAMP_LENGTH : stamp_length(rest));
 	if (!span_starts_with(rest, SPAN(" [")))
 		return PARSE_UNPARSED;
 	rest = span_from(rest, 2);
@@ -312,7 +315,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (!close || (newline && close > newline) || close == rest.ptr || close + 1 == rest.ptr + rest.len || close[1] != ' ')
 		return PARSE_UNPARSED;
 	type = span_of(rest.ptr, (size_t)(close - rest.ptr));
-	event_add(e, FIELD_TYPE, type, VALUE_STRING);
+	add(e, FIELD_TYPE, type);
 	if (newline)
 		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(raw.ptr + raw.len - newline - 1)));
 	rest = span_from(rest, type.len + 2);
@@ -327,9 +330,9 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (t && t->detail == DETAIL_NUDGE && fork_nudge(c->state, e, word, detail, newline))
 		return PARSE_EVENT;
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		agent_memo_add(c->state, e, word);
+		struct span agent = agent_memo_add(c->state, e, word);
 		if (t) {
-			add_detail(c->state, e, t, detail, newline);
+			add_detail(c->state, e, t, agent, detail, newline);
 		} else {
 			add(e, FIELD_MESSAGE, detail);
 			if (span_starts_with(detail, type))

@@ -43,6 +43,25 @@ START_TEST(spans)
 }
 END_TEST
 
+START_TEST(bytes_of_each_length)
+{
+	for (size_t len = 0; len <= 40; len++)
+		for (size_t at = 0; at <= len; at++) {
+			/* Of just this length: a sanitizer sees what is read beside it. */
+			char *a = xmalloc(len + (len == 0)), *b = xmalloc(len + (len == 0));
+
+			memset(a, 'x', len);
+			memset(b, 'x', len);
+			if (at < len)
+				b[at] ^= 1;
+			ck_assert_msg(bytes_equal(a, b, len) == (at == len), "%zu bytes, another at %zu", len, at);
+			ck_assert(span_starts_with(span_of(a, len), span_of(b, len)) == (at == len));
+			free(a);
+			free(b);
+		}
+}
+END_TEST
+
 START_TEST(buffer_grows_and_consumes)
 {
 	struct buffer b = BUFFER_INIT;
@@ -704,6 +723,7 @@ int main(void)
 
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, spans);
+	tcase_add_test(c, bytes_of_each_length);
 	tcase_add_test(c, buffer_grows_and_consumes);
 	tcase_add_test(c, arena_aligns_and_resets);
 	tcase_add_test(c, arena_settles);

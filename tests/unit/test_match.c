@@ -131,6 +131,67 @@ START_TEST(strings)
 }
 END_TEST
 
+/* Texts of each length, equal or at the beginning, by bytes one after the other. */
+static bool naive_begins(struct span text, struct span value, bool cased)
+{
+	if (value.len < text.len)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = value.ptr[i];
+
+		if (!cased && c >= 'A' && c <= 'Z')
+			c = (char)(c + 32);
+		if (c != text.ptr[i])
+			return false;
+	}
+	return true;
+}
+
+START_TEST(texts_of_each_length)
+{
+	static const char bytes[] = "azAZ[{@`09 \x7f\xc3\xa9_"; /* those that differ in the bit of the case are among them */
+	size_t len = (size_t)_i;
+	bool held[2] = { false };
+
+	seed = (uint64_t)_i;
+	for (int round = 0; round < 40; round++) {
+		struct ruleset rs;
+		struct atom a = { .op = ATOM_STRING, .field = FIELD_REASON };
+		bool cased = draw(2), prefix = draw(2);
+		char text[64], *value;
+
+		rules_init(&rs);
+		for (size_t i = 0; i < len; i++) {
+			text[i] = bytes[draw(sizeof bytes - 1)];
+			if (!cased && text[i] >= 'A' && text[i] <= 'Z')
+				text[i] = (char)(text[i] + 32);
+		}
+		struct span piece = arena_dup_span(&rs.arena, span_of(text, len));
+		a.pattern = (struct string_pattern){ .pieces = &piece, .n_pieces = 1, .open_end = prefix, .cased = cased };
+		const struct expr *x = expr_atom(&rs, a);
+		for (int change = 0; change < 8; change++) {
+			size_t n = change == 6 ? len + 1 : change == 7 ? len - 1 : len;
+
+			/* Of just this length, so that a sanitizer sees what is read beside it. */
+			value = xmalloc(n ? n : 1);
+			memcpy(value, text, n < len ? n : len);
+			if (n > len)
+				value[len] = 'x';
+			else if (n == len && change > 0)
+				value[draw((unsigned)len)] ^= change < 4 ? 0x20 : (char)(1 + draw(255));
+			struct span v = span_of(value, n);
+			bool want = naive_begins(piece, v, cased) && (prefix || v.len == len);
+			ck_assert_msg(atom_on(&rs, x, &v, VALUE_STRING) == want, "\"%.*s\"%s%s on \"%.*s\": not %d", (int)len, text, prefix ? "*" : "",
+				      cased ? ", cased" : "", (int)n, value, want);
+			held[want] = true;
+			free(value);
+		}
+		rules_release(&rs);
+	}
+	ck_assert(held[false] && held[true]);
+}
+END_TEST
+
 /* "*" and "?" by trying everything; characters of one byte only. */
 static bool naive_wildcard(const char *p, const char *p_end, const char *v, const char *v_end)
 {
@@ -1199,6 +1260,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(exact, strings);
+	tcase_add_loop_test(exact, texts_of_each_length, 1, 40);
 	tcase_add_test(exact, wildcards_like_the_naive_way);
 	tcase_add_test(exact, wildcards_take_no_time_on_hostile_values);
 	tcase_add_test(exact, nulls);

@@ -1127,6 +1127,65 @@ START_TEST(real_logs_are_understood)
 }
 END_TEST
 
+/* A name of pieces that many names have, so that beginnings, ends and places in the memo are shared. */
+static size_t random_name(char *out)
+{
+	static const char *const first[] = { "", "r", "rig-of-a-long-name", "gt-", "hq-", "deacon", "dog", "MAYOR", "mcp_memory" };
+	static const char *const second[] = { "", "/", "/polecats/", "/crew/", "/polecat/", "//", "/dogs/", "dog-", "mayor", "-" };
+	static const char *const third[] = { "", "witness", "refinery", "furiosa", "a", "nux/", "boot", "\xff\xfe", "deacon" };
+	int n = snprintf(out, 64, "%s%s%s", first[random_below(COUNT(first))], second[random_below(COUNT(second))], third[random_below(COUNT(third))]);
+
+	if (random_below(3) == 0)
+		n += snprintf(out + n, 64 - (size_t)n, "%0*u", (int)random_below(25), random_below(1000));
+	return (size_t)n;
+}
+
+/* What the memo says of a name is what is said without it, whatever it was asked before; and it stays so when the memo has gone on. */
+START_TEST(names_as_without_the_memo)
+{
+	struct agent_memo *memo = xcalloc(1, sizeof *memo);
+	struct event with[8], without;
+
+	random_state = 42;
+	for (int i = 0; i < COUNT(with); i++)
+		event_init(&with[i], 0);
+	event_init(&without, 0);
+	for (int round = 0; round < 4000; round++) {
+		char names[COUNT(with)][64], *copies[COUNT(with)];
+
+		for (int i = 0; i < COUNT(with); i++) {
+			size_t n = random_name(names[i]);
+			struct span name;
+
+			/* Of just this length: a sanitizer sees what is read beside it. */
+			copies[i] = xmemdup(names[i], n + (n == 0));
+			name = span_of(copies[i], n);
+			event_reset(&with[i]);
+			struct span normal = agent_memo_add(memo, &with[i], name);
+			ck_assert(span_equal(normal, event_text(&with[i], FIELD_AGENT)));
+			ck_assert(span_equal(agent_memo_normal(memo, name, &with[i].arena), normal));
+		}
+		for (int i = 0; i < COUNT(with); i++) {
+			event_reset(&without);
+			agent_add(&without, span_from_string(names[i]));
+			ck_assert_msg(with[i].n_values == without.n_values, "%s: %zu values, not %zu", names[i], with[i].n_values, without.n_values);
+			for (size_t k = 0; k < without.n_values; k++) {
+				const struct value *got = &with[i].values[k], *want = &without.values[k];
+
+				ck_assert_msg(got->field == want->field && span_equal(got->text, want->text) && got == event_first(&with[i], got->field),
+					      "%s: value %zu is \"%.*s\", not \"%.*s\"", names[i], k, (int)got->text.len, got->text.ptr,
+					      (int)want->text.len, want->text.ptr);
+			}
+			free(copies[i]);
+		}
+	}
+	for (int i = 0; i < COUNT(with); i++)
+		event_release(&with[i]);
+	event_release(&without);
+	free(memo);
+}
+END_TEST
+
 /* Each nudge of the town log, which is in New York, stands at the same second in the events, which are in UTC. */
 START_TEST(town_and_events_agree)
 {
@@ -1180,6 +1239,7 @@ static Suite *record_suite(void)
 	tcase_add_loop_test(c, json_line, 0, COUNT(jsons));
 	tcase_add_test(c, json_limits);
 	tcase_add_loop_test(c, agent_name, 0, COUNT(agents));
+	tcase_add_test(c, names_as_without_the_memo);
 	tcase_add_test(c, events_hold_several_values);
 	tcase_add_loop_test(c, number, 0, COUNT(numbers));
 	tcase_add_test(c, fields_are_numbered);
