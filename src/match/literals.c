@@ -804,8 +804,38 @@ static struct literal_set literals_of_atom(uint32_t atom, const struct ruleset *
 	return set;
 }
 
-struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, enum format format,
-				    struct arena *a)
+enum literal_truth literal_truth_of_expr(const struct expr *x, const uint8_t *truth)
+{
+	enum literal_truth all = TRUTH_TRUE, any = TRUTH_FALSE, child;
+
+	switch (x->op) {
+	case EXPR_TRUE:
+		return TRUTH_TRUE;
+	case EXPR_FALSE:
+		return TRUTH_FALSE;
+	case EXPR_ATOM:
+		return truth ? (enum literal_truth)truth[x->atom] : TRUTH_SEEK;
+	case EXPR_NOT:
+		child = literal_truth_of_expr(x->children[0], truth);
+		return child == TRUTH_TRUE ? TRUTH_FALSE : child == TRUTH_FALSE ? TRUTH_TRUE : TRUTH_SEEK;
+	case EXPR_AND:
+	case EXPR_OR:
+		break;
+	}
+	for (uint32_t i = 0; i < x->n_children; i++) {
+		child = literal_truth_of_expr(x->children[i], truth);
+		if (child != TRUTH_TRUE)
+			all = child == TRUTH_FALSE || all == TRUTH_FALSE ? TRUTH_FALSE : TRUTH_SEEK;
+		if (child != TRUTH_FALSE)
+			any = child == TRUTH_TRUE || any == TRUTH_TRUE ? TRUTH_TRUE : TRUTH_SEEK;
+	}
+	return x->op == EXPR_AND ? all : any;
+}
+
+static const struct literal_set never = { true, NULL, 0, 0 };
+
+struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, const uint8_t *truth,
+				    enum format format, struct arena *a)
 {
 	struct literal_set best = unknown, *sets;
 
@@ -813,21 +843,23 @@ struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *
 	case EXPR_TRUE:
 		return unknown;
 	case EXPR_FALSE:
-		return (struct literal_set){ true, NULL, 0, 0 };
+		return never;
 	case EXPR_ATOM:
+		if (truth && truth[x->atom] != TRUTH_SEEK)
+			return truth[x->atom] == TRUTH_FALSE ? never : unknown;
 		return literals_of_atom(x->atom, rs, uses, format, a);
 	case EXPR_NOT:
 		if (x->children[0]->op == EXPR_NOT)
-			return literals_of_expr(x->children[0]->children[0], rs, uses, format, a);
-		return unknown;
+			return literals_of_expr(x->children[0]->children[0], rs, uses, truth, format, a);
+		return truth && literal_truth_of_expr(x->children[0], truth) == TRUTH_TRUE ? never : unknown;
 	case EXPR_AND:
 		for (uint32_t i = 0; i < x->n_children; i++)
-			best = set_better(best, literals_of_expr(x->children[i], rs, uses, format, a));
+			best = set_better(best, literals_of_expr(x->children[i], rs, uses, truth, format, a));
 		return best;
 	case EXPR_OR:
 		sets = arena_alloc(a, (x->n_children + 1) * sizeof *sets);
 		for (uint32_t i = 0; i < x->n_children; i++)
-			sets[i] = literals_of_expr(x->children[i], rs, uses, format, a);
+			sets[i] = literals_of_expr(x->children[i], rs, uses, truth, format, a);
 		return set_union(sets, x->n_children, a);
 	}
 	return unknown;

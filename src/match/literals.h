@@ -28,9 +28,18 @@ struct literal_field {
 	struct span name;
 };
 
-/* uses: by atom, in how many places of all rules it stands; NULL: not known. */
-struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, enum format format,
-				    struct arena *a);
+/* What is known of an atom before any record is looked at: for records whose key is known (keys.h) some hold, or do not. */
+enum literal_truth {
+	TRUTH_SEEK, /* nothing: its literals are sought */
+	TRUTH_OPEN, /* nothing, and its literals are not to be sought */
+	TRUTH_FALSE,
+	TRUTH_TRUE,
+};
+enum literal_truth literal_truth_of_expr(const struct expr *x, const uint8_t *truth);
+
+/* uses: by atom, in how many places of all rules it stands; NULL: not known. truth: by atom; NULL: seek all. */
+struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, const uint8_t *truth,
+				    enum format format, struct arena *a);
 struct literal_set literals_of_pattern(const struct string_pattern *p, const struct literal_field *f, bool keyword,
 				       struct arena *a);
 /* options: those it is compiled with. */

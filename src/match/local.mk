@@ -1,5 +1,6 @@
 # match: which records are worth parsing, and which detections an event matches.
 tocsin_lib += \
+	src/match/keys.c src/match/keys.h \
 	src/match/literals.c src/match/literals.h \
 	src/match/matcher.c src/match/matcher.h \
 	src/match/prefilter.c src/match/prefilter.h \

@@ -23,6 +23,7 @@
 #include "match/matcher.h"
 
 #include "base/memory.h"
+#include "match/keys.h"
 #include "match/literals.h"
 #include "match/prefilter.h"
 #include "match/wildcard.h"
@@ -89,6 +90,14 @@ struct local_rule {
 	bool captures;  /* a regex in it has named groups */
 };
 
+/* What may match the records of one class. */
+struct key_class {
+	uint32_t *always; /* local rules, ascending, that need no literal, and may match any of its records */
+	uint32_t n_always;
+	bool seeks;        /* some rule needs a literal */
+	uint64_t excludes; /* keys_excluded() can name all of the first n_always: these. 0: it cannot */
+};
+
 /* A value lower-cased for this event. */
 struct folded {
 	struct span of, text;
@@ -117,14 +126,18 @@ struct matcher {
 	struct local_rule *rules; /* ascending index */
 	uint32_t n_rules;
 	uint32_t *unfiltered;       /* rule indexes, then UINT32_MAX */
-	uint32_t *local_unfiltered; /* the same as indexes into rules */
 	uint32_t n_unfiltered;
+	struct key_table *keys;     /* NULL: the format has none, or no rule asks for one */
+	struct key_class *classes;  /* by class, see keys.h; without keys there is one, KEYS_UNKNOWN */
 	struct prefilter *prefilter;
+	uint64_t *literal_classes; /* by literal: a bit for each class of which some rule needs it */
 	uint32_t *owners_of; /* by literal: where its rules begin in owners; one more at the end */
 	uint32_t *owners;    /* indexes into rules, ascending for each literal */
 
 	/* Scratch. */
 	struct prefilter_hits hits;
+	uint8_t *class_of; /* by record of the last scan; all 0 without keys */
+	size_t cap_class_of;
 	uint32_t generation; /* of the event: even, never 0 */
 	uint32_t *memo;      /* by atom: generation | result */
 	uint32_t *tried;     /* by local rule: generation when it is on the list */
@@ -418,6 +431,7 @@ static bool is_ours(const struct rule *r, const struct source *s)
 
 struct owner {
 	uint32_t literal, rule;
+	unsigned class;
 };
 
 static int owner_order(const void *a, const void *b)
@@ -437,66 +451,214 @@ static void count_uses(const struct expr *x, uint32_t *uses)
 		count_uses(x->children[i], uses);
 }
 
+/* Is it a whole text that the key is asked for? */
+static bool asks_for_key(const struct matcher *m, const struct atom *a)
+{
+	const struct string_pattern *p = &a->pattern;
+
+	return m->keys && a->op == ATOM_STRING && a->field == m->keys->place.field && p->n_pieces == 1 && !p->open_start && !p->open_end &&
+	       !memchr(p->pieces[0].ptr, '\0', p->pieces[0].len);
+}
+
+/* Its class; KEYS_UNKNOWN when it has none. */
+static unsigned class_of_key(struct matcher *m, struct span key, bool add)
+{
+	char lower[KEY_LEN_MAX];
+
+	if (key.len > sizeof lower)
+		return KEYS_UNKNOWN;
+	fold_ascii(lower, key.ptr, key.len);
+	return add ? keys_add(m->keys, span_of(lower, key.len)) : keys_find(m->keys, span_of(lower, key.len));
+}
+
+static void add_keys(struct matcher *m, const struct expr *x)
+{
+	const struct atom *a = &m->rs->atoms[x->atom];
+
+	if (x->op == EXPR_ATOM && asks_for_key(m, a))
+		class_of_key(m, a->pattern.pieces[0], true);
+	for (uint32_t i = 0; i < x->n_children; i++)
+		add_keys(m, x->children[i]);
+}
+
+/* What the class says of each atom that asks for a key. Returns whether there is any in the expression. */
+static bool set_truth(struct matcher *m, const struct expr *x, unsigned class, uint8_t *truth)
+{
+	const struct atom *a = &m->rs->atoms[x->atom];
+	bool any = false;
+
+	if (x->op == EXPR_ATOM && asks_for_key(m, a)) {
+		unsigned of = class_of_key(m, a->pattern.pieces[0], false);
+
+		if (of != KEYS_UNKNOWN)
+			truth[x->atom] = class == KEYS_UNKNOWN ? TRUTH_OPEN :
+					 of != class	       ? TRUTH_FALSE :
+					 a->pattern.cased      ? TRUTH_OPEN : TRUTH_TRUE;
+		any = of != KEYS_UNKNOWN;
+	}
+	for (uint32_t i = 0; i < x->n_children; i++)
+		any |= set_truth(m, x->children[i], class, truth);
+	return any;
+}
+
+/*
+ * In records of this class with such a beginning the expression does not hold: for an "and" of which one part cannot hold, and for the "not" of a
+ * text that its value begins with. Returns whether there is any. x holds, or (negated) does not.
+ */
+static bool add_beginnings(struct matcher *m, unsigned class, const struct expr *x, bool negated, uint64_t rule)
+{
+	const struct key *key = &m->keys->keys[class];
+	const struct atom *a;
+	const struct string_pattern *p;
+	struct buffer out = BUFFER_INIT;
+	bool any = false;
+
+	switch (x->op) {
+	case EXPR_TRUE:
+	case EXPR_FALSE:
+		return false;
+	case EXPR_NOT:
+		return add_beginnings(m, class, x->children[0], !negated, rule);
+	case EXPR_AND:
+	case EXPR_OR:
+		if ((x->op == EXPR_OR) != negated)
+			return false;
+		for (uint32_t i = 0; i < x->n_children; i++)
+			any |= add_beginnings(m, class, x->children[i], negated, rule);
+		return any;
+	case EXPR_ATOM:
+		break;
+	}
+	a = &m->rs->atoms[x->atom];
+	p = &a->pattern;
+	if (!negated || a->op != ATOM_STRING || p->n_pieces != 1 || p->open_start || !p->open_end || memchr(p->pieces[0].ptr, '\0', p->pieces[0].len))
+		return false;
+	if (format_beginning(m->source->format, span_of(key->exact, key->len), a->field, p->pieces[0], &out))
+		any = keys_add_beginning(m->keys, class, buffer_span(&out), p->cased ? out.len : out.len - p->pieces[0].len, rule);
+	buffer_release(&out);
+	return any;
+}
+
+/* While the prefilter is made: each literal once, and which rules need it. */
+struct literal_draft {
+	struct arena arena;
+	struct map known; /* literal → its number */
+	struct owner *owners;
+	size_t n_owners, cap_owners;
+	uint32_t *uses; /* by atom */
+	uint8_t *truth; /* by atom */
+};
+
+static void draft_set(struct matcher *m, struct literal_draft *d, uint32_t rule, unsigned class, const struct literal_set *set)
+{
+	for (size_t k = 0; k < set->n; k++) {
+		struct span lower = arena_dup_span(&d->arena, set->items[k]);
+		struct map_entry *entry;
+		bool new;
+
+		fold_ascii((char *)lower.ptr, set->items[k].ptr, lower.len);
+		entry = map_add(&d->known, lower, &new);
+		if (new)
+			entry->value.number = d->known.n - 1;
+		ARRAY_GROW(d->owners, d->n_owners, d->cap_owners);
+		d->owners[d->n_owners++] = (struct owner){ (uint32_t)entry->value.number, rule, class };
+	}
+	m->classes[class].seeks |= set->n > 0;
+}
+
+/* What this rule needs in records of each class. */
+static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule)
+{
+	const struct expr *x = m->rs->rules[m->rules[rule].index].expr;
+	bool asks = m->keys && set_truth(m, x, KEYS_UNKNOWN, d->truth);
+	struct literal_set set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
+
+	for (unsigned class = 0, n = m->keys ? KEYS_OTHER(m->keys) + 1 : 1; class < n; class++) {
+		struct key_class *c = &m->classes[class];
+
+		if (asks && class != KEYS_UNKNOWN) {
+			set_truth(m, x, class, d->truth);
+			if (literal_truth_of_expr(x, d->truth) == TRUTH_FALSE)
+				continue;
+			set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
+		}
+		if (set.known) {
+			draft_set(m, d, rule, class, &set);
+			continue;
+		}
+		c->always[c->n_always] = rule;
+		if (class == KEYS_UNKNOWN || class > m->keys->n_keys || c->n_always >= 64 ||
+		    !add_beginnings(m, class, x, false, UINT64_C(1) << c->n_always))
+			c->excludes = 0;
+		else if (c->n_always == 0 || c->excludes)
+			c->excludes |= UINT64_C(1) << c->n_always;
+		c->n_always++;
+	}
+}
+
 /* Literals of all rules, each once, with the rules that need it. */
 static void build_prefilter(struct matcher *m)
 {
-	struct arena arena = ARENA_INIT;
-	struct map known = MAP_INIT;
-	struct owner *owners = NULL;
-	size_t n_owners = 0, cap_owners = 0, n = 0;
+	struct literal_draft d = { .arena = ARENA_INIT, .known = MAP_INIT };
 	struct span *literals;
+	unsigned n_classes;
+	size_t n = 0;
 
-	uint32_t *uses = xcalloc(m->rs->n_atoms + 1, sizeof *uses);
-	for (uint32_t i = 0; i < m->n_rules; i++)
-		count_uses(m->rs->rules[m->rules[i].index].expr, uses);
+	d.uses = xcalloc(m->rs->n_atoms + 1, sizeof *d.uses);
+	d.truth = xcalloc(m->rs->n_atoms + 1, sizeof *d.truth);
+	m->keys = xcalloc(1, sizeof *m->keys);
+	if (keys_init(m->keys, m->source->format))
+		for (uint32_t i = 0; i < m->n_rules; i++)
+			add_keys(m, m->rs->rules[m->rules[i].index].expr);
+	if (m->keys->n_keys == 0) {
+		free(m->keys);
+		m->keys = NULL;
+	}
+	n_classes = m->keys ? KEYS_OTHER(m->keys) + 1 : 1;
+	m->classes = xcalloc(n_classes, sizeof *m->classes);
+	for (unsigned i = 0; i < n_classes; i++)
+		m->classes[i].always = xcalloc(m->n_rules + 1, sizeof *m->classes[i].always);
 	m->unfiltered = xcalloc(m->n_rules + 1, sizeof *m->unfiltered);
-	m->local_unfiltered = xcalloc(m->n_rules + 1, sizeof *m->local_unfiltered);
+	for (uint32_t i = 0; i < m->n_rules; i++)
+		count_uses(m->rs->rules[m->rules[i].index].expr, d.uses);
 	for (uint32_t i = 0; i < m->n_rules; i++) {
 		const struct rule *r = &m->rs->rules[m->rules[i].index];
-		struct literal_set set = literals_of_expr(r->expr, m->rs, uses, m->source->format, &arena);
 
-		if (!set.known) {
-			m->unfiltered[m->n_unfiltered] = m->rules[i].index;
-			m->local_unfiltered[m->n_unfiltered++] = i;
-			continue;
-		}
-		for (size_t k = 0; k < set.n; k++) {
-			struct span lower = arena_dup_span(&arena, set.items[k]);
-			struct map_entry *entry;
-			bool new;
-
-			fold_ascii((char *)lower.ptr, set.items[k].ptr, lower.len);
-			entry = map_add(&known, lower, &new);
-			if (new)
-				entry->value.number = known.n - 1;
-			ARRAY_GROW(owners, n_owners, cap_owners);
-			owners[n_owners++] = (struct owner){ (uint32_t)entry->value.number, i };
-		}
+		draft_rule(m, &d, i);
+		if (!literals_of_expr(r->expr, m->rs, d.uses, NULL, m->source->format, &d.arena).known)
+			m->unfiltered[m->n_unfiltered++] = m->rules[i].index;
 	}
 	m->unfiltered[m->n_unfiltered] = UINT32_MAX;
-	free(uses);
+	for (unsigned i = 0; i < n_classes; i++)
+		m->classes[i].always = xrealloc(m->classes[i].always, (m->classes[i].n_always + 1) * sizeof *m->classes[i].always);
 
-	literals = xcalloc(known.n + 1, sizeof *literals);
-	for (size_t i = 0; i < known.n; i++)
-		literals[i] = known.entries[i]->key;
-	m->prefilter = prefilter_new(literals, known.n);
+	literals = xcalloc(d.known.n + 1, sizeof *literals);
+	for (size_t i = 0; i < d.known.n; i++)
+		literals[i] = d.known.entries[i]->key;
+	m->prefilter = prefilter_new(literals, d.known.n);
 
-	if (n_owners)
-		qsort(owners, n_owners, sizeof *owners, owner_order);
-	m->owners_of = xcalloc(known.n + 1, sizeof *m->owners_of);
-	m->owners = xcalloc(n_owners + 1, sizeof *m->owners);
-	for (size_t i = 0, next_literal = 0; i <= n_owners; i++) {
-		size_t literal = i < n_owners ? owners[i].literal : known.n;
+	if (d.n_owners)
+		qsort(d.owners, d.n_owners, sizeof *d.owners, owner_order);
+	m->literal_classes = xcalloc(d.known.n + 1, sizeof *m->literal_classes);
+	m->owners_of = xcalloc(d.known.n + 1, sizeof *m->owners_of);
+	m->owners = xcalloc(d.n_owners + 1, sizeof *m->owners);
+	for (size_t i = 0, next_literal = 0; i <= d.n_owners; i++) {
+		size_t literal = i < d.n_owners ? d.owners[i].literal : d.known.n;
 
 		while (next_literal <= literal)
 			m->owners_of[next_literal++] = (uint32_t)n;
-		if (i < n_owners && (i == 0 || owner_order(&owners[i - 1], &owners[i]) != 0))
-			m->owners[n++] = owners[i].rule;
+		if (i == d.n_owners)
+			break;
+		m->literal_classes[literal] |= UINT64_C(1) << d.owners[i].class;
+		if (i == 0 || owner_order(&d.owners[i - 1], &d.owners[i]) != 0)
+			m->owners[n++] = d.owners[i].rule;
 	}
 	free(literals);
-	free(owners);
-	map_release(&known);
-	arena_release(&arena);
+	free(d.owners);
+	free(d.uses);
+	free(d.truth);
+	map_release(&d.known);
+	arena_release(&d.arena);
 }
 
 struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags)
@@ -558,7 +720,14 @@ void matcher_free(struct matcher *m)
 	free(m->children);
 	free(m->rules);
 	free(m->unfiltered);
-	free(m->local_unfiltered);
+	for (unsigned i = 0; m->classes && i < (m->keys ? KEYS_OTHER(m->keys) + 1 : 1); i++)
+		free(m->classes[i].always);
+	free(m->classes);
+	if (m->keys)
+		keys_release(m->keys);
+	free(m->keys);
+	free(m->literal_classes);
+	free(m->class_of);
 	free(m->owners_of);
 	free(m->owners);
 	free(m->tried);
@@ -1108,28 +1277,78 @@ static inline size_t mark(uint64_t *candidates, size_t record)
 	return !before;
 }
 
+#define SOME_RECORDS ((size_t)512)
+
+/* The candidates among the records of classes whose rules need no literal. *ret_seek: there are some of classes that need one. */
+static size_t mark_classes(struct matcher *m, struct span block, const struct record_list *records, uint64_t *candidates, bool *ret_seek)
+{
+	bool always[KEYS_CLASSES], seeks[KEYS_CLASSES];
+	uint32_t some[SOME_RECORDS];
+	size_t n = 0;
+
+	if (records->n > m->cap_class_of) {
+		m->cap_class_of = records->n + records->n / 2;
+		m->class_of = xrealloc(m->class_of, m->cap_class_of);
+	}
+	if (!m->keys) {
+		*ret_seek = m->classes[KEYS_UNKNOWN].seeks;
+		memset(m->class_of, KEYS_UNKNOWN, records->n);
+		if (!m->classes[KEYS_UNKNOWN].n_always)
+			return 0;
+		memset(candidates, 0xff, (records->n + 63) / 64 * sizeof *candidates);
+		if (records->n % 64)
+			candidates[records->n / 64] >>= 64 - records->n % 64;
+		return records->n;
+	}
+	keys_classify(m->keys, block, records, m->class_of);
+	for (unsigned i = 0; i < KEYS_OTHER(m->keys) + 1; i++) {
+		always[i] = m->classes[i].n_always > 0;
+		seeks[i] = m->classes[i].seeks;
+	}
+	*ret_seek = false;
+	for (size_t start = 0; start < records->n; start += SOME_RECORDS) {
+		size_t end = start + SOME_RECORDS < records->n ? start + SOME_RECORDS : records->n, n_some = 0;
+		bool seek = false;
+
+		/* No branch here depends on the text. */
+		for (size_t i = start; i < end; i++) {
+			seek |= seeks[m->class_of[i]];
+			some[n_some] = (uint32_t)i;
+			n_some += always[m->class_of[i]];
+		}
+		*ret_seek |= seek;
+		for (size_t k = 0; k < n_some; k++) {
+			unsigned class = m->class_of[some[k]];
+			uint64_t excludes = m->classes[class].excludes;
+
+			if (!excludes || keys_excluded(&m->keys->keys[class], m->keys, block, &records->items[some[k]]) != excludes)
+				n += mark(candidates, some[k]);
+		}
+	}
+	return n;
+}
+
 size_t matcher_scan(struct matcher *m, struct span block, const struct record_list *records, uint64_t *candidates)
 {
 	size_t n = 0;
+	bool seek;
 
-	memset(candidates, m->n_unfiltered && records->n ? 0xff : 0, (records->n + 63) / 64 * sizeof *candidates);
+	memset(candidates, 0, (records->n + 63) / 64 * sizeof *candidates);
 	m->stats.scanned_records += records->n;
 	m->hits.n_records = 0;
 	if (!m->n_rules || !records->n)
 		return 0;
-	prefilter_scan(m->prefilter, block, records, &m->hits);
-	if (m->n_unfiltered) {
-		if (records->n % 64)
-			candidates[records->n / 64] >>= 64 - records->n % 64;
-		n = records->n;
-		goto done;
-	}
+	n = mark_classes(m, block, records, candidates, &seek);
+	prefilter_scan(m->prefilter, seek ? block : span_of(block.ptr, 0), records, &m->hits);
 	for (size_t i = 0; records->n_escaped && i < records->n; i++)
 		if (records->items[i].flags & RECORD_ESCAPED)
 			n += mark(candidates, i);
-	for (size_t i = 0; i < m->hits.n_hits; i++)
-		n += mark(candidates, m->hits.hits[i].record);
-done:
+	for (size_t i = 0; i < m->hits.n_hits; i++) {
+		const struct prefilter_hit *hit = &m->hits.hits[i];
+
+		if (m->literal_classes[hit->literal] >> m->class_of[hit->record] & 1)
+			n += mark(candidates, hit->record);
+	}
 	m->stats.candidates += n;
 	return n;
 }
@@ -1138,18 +1357,23 @@ done:
 static const uint32_t *list_candidates(struct matcher *m, size_t record, size_t *ret_n)
 {
 	uint32_t head = m->hits.head[record];
+	const struct key_class *c = &m->classes[m->class_of[record]];
 	size_t n = 0;
 
-	/* Most records hold one literal: its rules are in order. */
-	if (!m->n_unfiltered && head != PREFILTER_NONE && m->hits.hits[head].next == PREFILTER_NONE) {
+	/* Most records hold one literal, or none is needed: its rules are in order. */
+	if (head == PREFILTER_NONE) {
+		*ret_n = c->n_always;
+		return c->always;
+	}
+	if (!c->n_always && m->hits.hits[head].next == PREFILTER_NONE) {
 		const uint32_t *of = &m->owners_of[m->hits.hits[head].literal];
 
 		*ret_n = of[1] - of[0];
 		return &m->owners[of[0]];
 	}
-	for (uint32_t i = 0; i < m->n_unfiltered; i++) {
-		m->tried[m->local_unfiltered[i]] = m->generation;
-		m->list[n++] = m->local_unfiltered[i];
+	for (uint32_t i = 0; i < c->n_always; i++) {
+		m->tried[c->always[i]] = m->generation;
+		m->list[n++] = c->always[i];
 	}
 	for (uint32_t h = head; h != PREFILTER_NONE; h = m->hits.hits[h].next) {
 		uint32_t literal = m->hits.hits[h].literal;

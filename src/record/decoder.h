@@ -117,4 +117,23 @@ bool decoder_load(struct decoder *d, struct codec_reader *in);
  */
 bool format_literal(enum format f, field_id field, struct span field_name, struct span text, bool whole, struct buffer *out);
 
+/*
+ * Where the records of a format have a field (its key) at a fixed place. A record that is stamped, not escaped, of one line and begins with a stamp of
+ * STAMPED_LENGTH bytes, the first a digit, and a blank is parsed to an event whose one value of `field` is what stands at `at`, behind `open`, when the first byte of
+ * `close` ends it and the rest of `close` follows; else to one without any. Of several lines: when what stands there holds no CR.
+ */
+#define STAMPED_LENGTH 19
+struct format_key {
+	field_id field;
+	unsigned at;             /* 8 to 32 */
+	struct span open, close; /* open, of 8 bytes at most, stands in front of `at`, behind the stamp */
+};
+/* False: it has none. */
+bool format_key(enum format f, struct format_key *ret);
+/*
+ * Bytes which say for certain that `field` begins with the text, when they stand in a record of one line with this key, as written here, behind the first blank
+ * that follows its `close`. Appends them to out, the text at their end; false when there are none.
+ */
+bool format_beginning(enum format f, struct span key, field_id field, struct span text, struct buffer *out);
+
 #endif

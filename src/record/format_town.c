@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "record/agent.h"
 #include "record/format.h"
+#include "record/literal.h"
 
 #include <stdlib.h>
 
@@ -22,9 +23,10 @@ enum detail {
 
 static const struct town_type {
 	struct span type, verb;
+	struct span reason_lead; /* DETAIL_REASON: what stands in front of the reason */
 	enum detail detail;
 } town_types[] = {
-#define T(type, verb, detail) { { type, sizeof type - 1 }, { verb, sizeof verb - 1 }, detail }
+#define T(type, verb, detail) { { type, sizeof type - 1 }, { verb, sizeof verb - 1 }, { verb "(", sizeof verb }, detail }
 	T("nudge", "nudged with ", DETAIL_NUDGE),
 	T("done", "completed ", DETAIL_BEAD),
 	T("kill", "killed ", DETAIL_REASON),
@@ -342,6 +344,20 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 		add(e, FIELD_MESSAGE, rest);
 	}
 	return PARSE_EVENT;
+}
+
+struct span town_beginning(struct span type, field_id field)
+{
+	for (size_t i = 0; i < sizeof town_types / sizeof *town_types; i++) {
+		const struct town_type *t = &town_types[i];
+
+		if (!span_equal(t->type, type))
+			continue;
+		if (t->detail == DETAIL_REASON && field == FIELD_REASON)
+			return t->reason_lead;
+		return t->detail == DETAIL_NUDGE && field == FIELD_MESSAGE ? SPAN("nudged with \"") : SPAN("");
+	}
+	return SPAN("");
 }
 
 const struct format_ops format_town = {

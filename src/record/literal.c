@@ -91,3 +91,23 @@ bool format_literal(enum format f, field_id field, struct span field_name, struc
 	buffer_append_span(out, text);
 	return true;
 }
+
+bool format_key(enum format f, struct format_key *ret)
+{
+	if (f != FORMAT_TOWN)
+		return false;
+	*ret = (struct format_key){ FIELD_TYPE, STAMPED_LENGTH + 2, SPAN(" ["), SPAN("] ") };
+	return true;
+}
+
+bool format_beginning(enum format f, struct span key, field_id field, struct span text, struct buffer *out)
+{
+	struct span lead = f == FORMAT_TOWN ? town_beginning(key, field) : SPAN("");
+
+	/* What stands at the end of a line may be stripped from it: blanks, and one bracket that closes. */
+	if (lead.len == 0 || text.len == 0 || may_be_escaped(text) || text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == ')')
+		return false;
+	buffer_append_span(out, lead);
+	buffer_append_span(out, text);
+	return true;
+}

@@ -4,9 +4,11 @@
 #ifndef TOCSIN_RECORD_LITERAL_H
 #define TOCSIN_RECORD_LITERAL_H
 
-#include "base/span.h"
+#include "record/field.h"
 
 /* Text that every daemon message of this type holds; empty when there is none. */
 struct span daemon_type_literal(struct span type);
+/* What stands between the agent and this field's text in lines of this type; empty where it is not certain. */
+struct span town_beginning(struct span type, field_id field);
 
 #endif

@@ -1,0 +1,66 @@
+/*
+ * keys.h: records by their key, where the format writes one at a fixed place (format_key: the type of a town line). Lines of a key that no
+ * rule asks for need not be looked through, and those of one that a rule asks for and nothing else need not be, either.
+ *
+ *	keys that rules name ── keys_add() ──> table ── keys_classify(block, records) ──> a class for each record
+ *
+ * The class is exact where it is not KEYS_UNKNOWN: an event of a class has its key (in letters of any case), one of KEYS_OTHER none of them.
+ */
+#ifndef TOCSIN_MATCH_KEYS_H
+#define TOCSIN_MATCH_KEYS_H
+
+#include "record/decoder.h"
+
+/* Classes: KEYS_UNKNOWN, then one for each key, 1 to n_keys, then KEYS_OTHER(table). */
+#define KEYS_MAX 60
+#define KEYS_UNKNOWN 0
+#define KEYS_OTHER(table) ((table)->n_keys + 1)
+#define KEYS_CLASSES (KEYS_MAX + 2)
+
+#define KEY_LEN_MAX 46 /* with what closes it 48 bytes: that many are compared, 8 at a time */
+#define KEY_WORDS 6
+
+/* Text to be compared 8 bytes at a time, letters where fold says so in either case. */
+struct key_text {
+	uint64_t text[KEY_WORDS], fold[KEY_WORDS], mask[KEY_WORDS];
+	uint32_t len;
+};
+
+/* What the record holds behind the word behind its key, and then these rules cannot match. */
+struct key_beginning {
+	struct key_text text;
+	uint64_t rules; /* by number, as the caller counts them */
+};
+
+struct key {
+	struct key_text text; /* with what closes it */
+	char exact[KEY_LEN_MAX];
+	uint32_t len;
+	uint8_t next;         /* of the same first bytes; 0: none */
+	struct key_beginning *beginnings;
+	size_t n_beginnings, cap_beginnings;
+};
+
+struct key_table {
+	struct format_key place;
+	uint64_t open, open_mask; /* what must stand in the 8 bytes in front of the key */
+	uint8_t first[256]; /* by hash of the first bytes: a class; 0: none */
+	struct key keys[KEYS_MAX + 1]; /* by class */
+	unsigned n_keys;
+};
+
+/* False: the format has no such place. */
+bool keys_init(struct key_table *t, enum format f);
+void keys_release(struct key_table *t);
+/* The class of this key, which is in lower case; KEYS_UNKNOWN when it cannot be in the table. */
+unsigned keys_add(struct key_table *t, struct span key);
+unsigned keys_find(const struct key_table *t, struct span key);
+/* Where a record of this class has this text behind the word behind its key, `rules` cannot match it. The first `verbatim` bytes of it in this case only. False: it is too long. */
+bool keys_add_beginning(struct key_table *t, unsigned class, struct span text, size_t verbatim, uint64_t rules);
+
+/* 64 readable bytes behind the block are required. */
+void keys_classify(const struct key_table *t, struct span block, const struct record_list *records, uint8_t *classes);
+/* Which rules cannot match this record, which is of this class. */
+uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r);
+
+#endif
