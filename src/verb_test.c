@@ -30,6 +30,9 @@ struct loaded {
 	struct ruleset *rules;
 };
 
+/* Of rules that are not covered so many are named when no folder was. */
+#define LISTED_OF_FILE 8
+
 struct testing {
 	const struct options *o;
 	struct diag_list diags;
@@ -40,6 +43,7 @@ struct testing {
 	struct map rules;    /* "file\nname" → struct covered */
 	struct buffer out, junit;
 	uint64_t n_tests, n_failed, n_cuts;
+	bool whole_folder;   /* a folder was named: all its rules are to be covered */
 	bool colour, trouble;
 };
 
@@ -355,16 +359,23 @@ static void run_file(struct testing *t, const char *path)
 
 /* ---- the end ---- */
 
+/* One file of tests among many loads the rules of its whole folder: that it does not cover them is no news, so only a few are named. */
 static void tell_list(struct testing *t, const char *margin, const char *what, size_t n, bool (*lacks)(const struct covered *c))
 {
+	size_t shown = 0, most = t->whole_folder || n <= LISTED_OF_FILE + 1 ? n : LISTED_OF_FILE;
+
 	if (n == 0)
 		return;
 	buffer_printf(&t->out, "%s%s:", margin, what);
-	for (size_t i = 0; i < t->rules.n; i++) {
+	for (size_t i = 0; i < t->rules.n && shown < most; i++) {
 		const struct covered *c = t->rules.entries[i]->value.pointer;
-		if (lacks(c))
+		if (lacks(c)) {
 			buffer_printf(&t->out, " %s", c->name);
+			shown++;
+		}
 	}
+	if (shown < n)
+		buffer_printf(&t->out, " and %zu more; name the folder to run all its tests", n - shown);
 	buffer_append_char(&t->out, '\n');
 }
 
@@ -461,6 +472,7 @@ static void find_files(struct testing *t)
 			add_file(t, words[i]);
 			continue;
 		}
+		t->whole_folder = true;
 		add_directory(t, words[i], 0, &has_rules);
 		if (has_rules)
 			list_folder(t, &words[i], t->n_files > before);
