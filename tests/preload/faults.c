@@ -217,53 +217,33 @@ int mkstemp(char *template)
 	return mkostemp(template, 0);
 }
 
+/* How much of what is to be written gets through. */
+static size_t part(enum kind kind, size_t len)
+{
+	return (kind == KILL_TORN || kind == SHORT) && len > 1 ? len / 2 : len;
+}
+
 ssize_t write(int fd, const void *p, size_t len)
 {
 	begin();
 	enum kind kind = number_fd("write", fd);
-
-	if (kind == FAIL)
-		return -1;
-	if ((kind == KILL_TORN || kind == SHORT) && len > 1)
-		len /= 2;
-	ssize_t n = real_write(fd, p, len);
-	if (kind == KILL_AFTER || kind == KILL_TORN)
-		die();
-	return n;
+	AROUND(kind, real_write(fd, p, part(kind, len)));
 }
 
 ssize_t pwrite(int fd, const void *p, size_t len, off_t at)
 {
 	begin();
 	enum kind kind = number_fd("write", fd);
-
-	if (kind == FAIL)
-		return -1;
-	if ((kind == KILL_TORN || kind == SHORT) && len > 1)
-		len /= 2;
-	ssize_t n = real_pwrite(fd, p, len, at);
-	if (kind == KILL_AFTER || kind == KILL_TORN)
-		die();
-	return n;
+	AROUND(kind, real_pwrite(fd, p, part(kind, len), at));
 }
 
 ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	begin();
 	enum kind kind = number_fd("write", fd);
-
-	if (kind == FAIL)
-		return -1;
-	if ((kind == KILL_TORN || kind == SHORT) && n > 0 && v->iov_len > 1) {
-		ssize_t written = real_write(fd, v->iov_base, v->iov_len / 2);
-		if (kind == KILL_TORN)
-			die();
-		return written;
-	}
-	ssize_t written = real_writev(fd, v, n);
-	if (kind == KILL_AFTER || kind == KILL_TORN)
-		die();
-	return written;
+	if (n > 0 && part(kind, v->iov_len) < v->iov_len)
+		AROUND(kind, real_write(fd, v->iov_base, part(kind, v->iov_len)));
+	AROUND(kind, real_writev(fd, v, n));
 }
 
 int fsync(int fd)
