@@ -611,6 +611,8 @@ static void explain_no_town(struct finding *fs, const char *directory)
 		diag_hint(fs->diags, "it holds %zu *.log file%s: name %s as SOURCE=PATH, for example text=%s", n_logs,
 			  n_logs == 1 ? "" : "s", n_logs == 1 ? "it" : "them", path);
 		free(path);
+	} else {
+		diag_hint(fs->diags, "name the town's own directory (~/gt), or logs that stand elsewhere as SOURCE=PATH, for example daemon=PATH");
 	}
 	free(first);
 }
