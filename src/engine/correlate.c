@@ -325,15 +325,15 @@ static void negated_happened(struct engine *en, const struct rule *r, uint32_t i
 		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
 		return;
 	}
-	struct cell *c = cell_find(en, r->index, key);
-	if (!c)
-		return;
-	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && plan->ends && plan->waits) {
+	struct cell *c = plan->ends && (plan->waits || r->alerts) ? cell_find(en, r->index, key) : NULL;
+	if (!c || (c->state->pending_ns == TIME_NONE && !c->incident))
+		return; /* none of both is there */
+	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && plan->waits) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_MET, c, o);
 		pending_drop(c);
 	}
-	if (c->incident && plan->ends && o->time_ns >= c->incident->last_ns)
+	if (c->incident && o->time_ns >= c->incident->last_ns)
 		incident_resolve(en, c);
 	cell_schedule(en, c);
 }

@@ -146,7 +146,7 @@ void engine_free(struct engine *en)
 		free(en->states[i].inputs);
 	}
 	for (uint32_t i = 0; i < en->n_keys; i++)
-		free(en->keys[i].key.ids);
+		free(en->keys[i].ids);
 	free(en->keys);
 	free(en->field_strings);
 	for (uint32_t i = 0; i < en->n_seen; i++) {

@@ -102,9 +102,9 @@ struct cell {
 	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
 	struct incident *incident;
 	struct cell_state *state;   /* NULL: of a detection, and of a rule that counts events */
-	uint32_t hash, rule, heap_index;
+	uint32_t rule, heap_index;
 	struct window window;
-	char room[];                /* one entry of the window, then the key: a string for each group-by value */
+	char room[];                /* one entry of the window (entry_len), then the key: a string for each group-by value */
 };
 
 /* What an input of a temporal correlation is, when it is negated. */
@@ -121,7 +121,7 @@ struct rule_state {
 	struct cell *last;          /* looked up last; NULL: none, or it is gone */
 	uint32_t n_keys;            /* group-by fields */
 	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
-	uint32_t entry_size;        /* 0: it has no windows */
+	uint32_t entry_size, entry_len; /* of its windows' entries: from one to the next, and what is used of that; 0: it has no windows */
 	uint8_t number_at, kept_at, value_at, tops_at; /* where in an entry these stand; 0: it has none */
 	bool keeps;                 /* events are kept: it alerts */
 	uint32_t keeps_from;        /* its condition needs so many events, or distinct values, that they need not be kept below this */
@@ -136,7 +136,7 @@ struct rule_state {
 
 /* Group-by values. */
 struct key {
-	string_id *ids;             /* one each; borrowed */
+	const string_id *ids;       /* one each; borrowed */
 	uint32_t n, hash;
 };
 
@@ -145,6 +145,7 @@ struct key_plan {
 	const field_id *fields;
 	uint64_t step;              /* whose key it is */
 	bool whole;                 /* no value is absent */
+	string_id *ids;             /* of the key; owned */
 	struct key key;
 };
 
@@ -224,14 +225,23 @@ struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
 /* Puts values together as one text: for each 4 bytes of length, bytes; false when one is absent or empty. */
 bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o);
-struct key key_from(string_id *ids, uint32_t n);
+struct key key_from(const string_id *ids, uint32_t n);
 /* The place in engine.keys of a list of fields. */
 uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n);
+/* Makes the plan's key that of the occurrence. */
+void key_make(struct engine *en, struct key_plan *p, struct occurrence *o);
 /* The key of the occurrence for an input of the rule; NULL when a value is absent or empty. Valid as long as the occurrence. */
-const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o);
+static inline const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o)
+{
+	struct key_plan *p = &en->keys[en->states[rule].keys[input]];
+
+	if (p->step != o->step)
+		key_make(en, p, o);
+	return p->whole ? &p->key : NULL;
+}
 static inline const string_id *cell_key(const struct engine *en, const struct cell *c)
 {
-	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_size);
+	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_len);
 }
 static inline struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
 {

@@ -20,12 +20,12 @@ void strings_release(struct strings *t)
 }
 
 /* The pool's own hash: names are short, and each event asks for several. */
-static inline uint64_t hash_of(struct span s)
+static inline uint32_t hash_of(struct span s)
 {
 	uint64_t first = 0, last = 0, h;
 
 	if (s.len > 2 * sizeof first)
-		return hash_bytes(s.ptr, s.len, 0);
+		return (uint32_t)hash_bytes(s.ptr, s.len, 0);
 	if (s.len >= sizeof first) {
 		memcpy(&first, s.ptr, sizeof first);
 		memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
@@ -37,13 +37,13 @@ static inline uint64_t hash_of(struct span s)
 	}
 	h = (first ^ s.len) * UINT64_C(0x9E3779B97F4A7C15) + last;
 	h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-	return h ^ h >> 32;
+	return (uint32_t)(h ^ h >> 32);
 }
 
 static void slot_insert(struct strings *t, string_id id)
 {
 	uint32_t mask = t->n_slots - 1;
-	uint32_t i = (uint32_t)t->by_id[id]->hash & mask;
+	uint32_t i = t->by_id[id]->hash & mask;
 
 	while (t->slots[i])
 		i = (i + 1) & mask;
@@ -70,7 +70,7 @@ void strings_reserve(struct strings *t, size_t n)
 		make_slots(t, (uint32_t)slots);
 }
 
-static string_id add(struct strings *t, struct span s, uint64_t hash)
+static string_id add(struct strings *t, struct span s, uint32_t hash)
 {
 	string_id id;
 
@@ -86,10 +86,10 @@ static string_id add(struct strings *t, struct span s, uint64_t hash)
 		ARRAY_GROW(t->by_id, t->n_ids, t->cap_ids);
 		id = t->n_ids++;
 	}
-	struct string_entry *e = xmalloc(sizeof *e + s.len);
+	struct string_entry *e = xmalloc(offsetof(struct string_entry, text) + s.len);
 	e->hash = hash;
 	e->refs = 1;
-	e->len = (uint32_t)s.len;
+	e->len = (uint16_t)s.len;
 	if (s.len)
 		memcpy(e->text, s.ptr, s.len);
 	t->by_id[id] = e;
@@ -102,11 +102,11 @@ string_id strings_get(struct strings *t, struct span s)
 {
 	if (s.len > STRING_LIMIT)
 		s.len = STRING_LIMIT;
-	uint64_t hash = hash_of(s);
+	uint32_t hash = hash_of(s);
 	uint32_t mask = t->n_slots - 1;
 	string_id id;
 
-	for (uint32_t i = (uint32_t)hash & mask; t->n_slots && (id = t->slots[i]); i = (i + 1) & mask) {
+	for (uint32_t i = hash & mask; t->n_slots && (id = t->slots[i]); i = (i + 1) & mask) {
 		struct string_entry *e = t->by_id[id];
 		if (e->hash == hash && e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
 			e->refs++;
@@ -120,14 +120,14 @@ void strings_drop(struct strings *t, string_id id)
 {
 	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
 	uint32_t mask = t->n_slots - 1;
-	uint32_t i = (uint32_t)t->by_id[id]->hash & mask;
+	uint32_t i = t->by_id[id]->hash & mask;
 	while (t->slots[i] != id)
 		i = (i + 1) & mask;
 	for (uint32_t j = i;;) {
 		j = (j + 1) & mask;
 		if (!t->slots[j])
 			break;
-		uint32_t home = (uint32_t)t->by_id[t->slots[j]]->hash & mask;
+		uint32_t home = t->by_id[t->slots[j]]->hash & mask;
 		if (((j - home) & mask) >= ((j - i) & mask)) {
 			t->slots[i] = t->slots[j];
 			i = j;

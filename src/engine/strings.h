@@ -11,8 +11,8 @@
 typedef uint32_t string_id;
 
 struct string_entry {
-	uint64_t hash;
-	uint32_t refs, len;
+	uint32_t hash, refs;
+	uint16_t len;
 	char text[];
 };
 struct strings {

@@ -103,15 +103,28 @@ static void list_append(struct rule_state *s, struct cell *c)
 
 /* ---- hash table ---- */
 
+static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
+{
+	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
+
+	return h ^ h >> 15;
+}
+
+static uint32_t hash_of(const struct engine *en, const struct cell *c)
+{
+	return cell_hash(c->rule, key_from(cell_key(en, c), en->states[c->rule].n_keys).hash);
+}
+
 static void table_resize(struct engine *en, uint32_t n)
 {
 	struct cell **table = xcalloc(n, sizeof *table);
 
 	for (uint32_t i = 0; i < en->n_table; i++)
 		for (struct cell *c = en->table[i], *next; c; c = next) {
+			struct cell **at = &table[hash_of(en, c) & (n - 1)];
 			next = c->hash_next;
-			c->hash_next = table[c->hash & (n - 1)];
-			table[c->hash & (n - 1)] = c;
+			c->hash_next = *at;
+			*at = c;
 		}
 	free(en->table);
 	en->table = table;
@@ -126,13 +139,6 @@ void table_reserve(struct engine *en, size_t n)
 		size *= 2;
 	if (size > en->n_table && size <= UINT32_MAX / 2)
 		table_resize(en, (uint32_t)size);
-}
-
-static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
-{
-	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
-
-	return h ^ h >> 15;
 }
 
 static inline bool has_key(const struct engine *en, const struct cell *c, const struct key *key)
@@ -151,12 +157,12 @@ static inline struct cell *find(const struct engine *en, uint32_t rule, const st
 	struct cell *c = s->last;
 
 	/* Often several steps of one event ask for the same one. */
-	if (c && c->hash == hash && has_key(en, c, key))
+	if (c && has_key(en, c, key))
 		return c;
 	if (!en->n_table)
 		return NULL;
 	for (c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
-		if (c->hash == hash && c->rule == rule && has_key(en, c, key))
+		if (c->rule == rule && has_key(en, c, key))
 			return s->last = c;
 	return NULL;
 }
@@ -183,7 +189,7 @@ static struct cell *cell_new(const struct engine *en, uint32_t rule)
 	bool temporal = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
 	bool has_state = k && k->type != CORRELATION_EVENT_COUNT; /* it does more than count events */
 	uint32_t n_slots = temporal ? k->n_inputs : 0;
-	size_t size = sizeof(struct cell) + s->entry_size + s->n_keys * sizeof(string_id), at = 0;
+	size_t size = sizeof(struct cell) + s->entry_len + s->n_keys * sizeof(string_id), at = 0;
 
 	if (has_state) {
 		at = (size + _Alignof(struct cell_state) - 1) & ~(_Alignof(struct cell_state) - 1);
@@ -232,20 +238,20 @@ struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted
 		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
 	c = cell_new(en, rule);
-	c->hash = hash;
 	c->rule = rule;
 	c->seq = en->next_seq++;
 	c->expires_ns = INT64_MAX;
 	c->incident = NULL;
-	c->window = (struct window){ .ring = c->room, .cap = s->entry_size ? 1 : 0 };
-	string_id *ids = (string_id *)(void *)(c->room + s->entry_size);
+	c->window = (struct window){ .ring = c->room, .cap = 1 };
+	string_id *ids = (string_id *)(void *)(c->room + s->entry_len);
 	for (uint32_t i = 0; i < wanted->n; i++) {
 		ids[i] = wanted->ids[i];
 		strings_ref(&en->strings, ids[i]);
 	}
 	s->last = c;
-	c->hash_next = en->table[c->hash & (en->n_table - 1)];
-	en->table[c->hash & (en->n_table - 1)] = c;
+	struct cell **at = &en->table[hash & (en->n_table - 1)];
+	c->hash_next = *at;
+	*at = c;
 	list_append(s, c);
 	s->n_cells++;
 	en->n_cells++;
@@ -259,7 +265,7 @@ struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted
 
 void cell_free(struct engine *en, struct cell *c)
 {
-	struct cell **at = &en->table[c->hash & (en->n_table - 1)];
+	struct cell **at = &en->table[hash_of(en, c) & (en->n_table - 1)];
 
 	while (*at != c)
 		at = &(*at)->hash_next;
@@ -312,7 +318,7 @@ bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct
 	return true;
 }
 
-struct key key_from(string_id *ids, uint32_t n)
+struct key key_from(const string_id *ids, uint32_t n)
 {
 	uint32_t h = n;
 
@@ -327,21 +333,17 @@ uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n)
 		if (en->keys[i].key.n == n && (n == 0 || memcmp(en->keys[i].fields, fields, n * sizeof *fields) == 0))
 			return i;
 	ARRAY_GROW(en->keys, en->n_keys, en->cap_keys);
-	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .key = key_from(xcalloc(n + 1, sizeof(string_id)), n) };
+	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .ids = xcalloc(n + 1, sizeof(string_id)), .key.n = n };
 	return en->n_keys++;
 }
 
-const struct key *key_of(struct engine *en, uint32_t rule, uint32_t input, struct occurrence *o)
+void key_make(struct engine *en, struct key_plan *p, struct occurrence *o)
 {
-	struct key_plan *p = &en->keys[en->states[rule].keys[input]];
+	uint32_t n = p->key.n, i = 0;
 
-	if (p->step != o->step) {
-		uint32_t n = p->key.n, i = 0;
-		p->step = o->step;
-		while (i < n && (p->key.ids[i] = occurrence_string(en, o, p->fields[i])))
-			i++;
-		p->whole = i == n;
-		p->key = key_from(p->key.ids, n);
-	}
-	return p->whole ? &p->key : NULL;
+	p->step = o->step;
+	while (i < n && (p->ids[i] = occurrence_string(en, o, p->fields[i])))
+		i++;
+	p->whole = i == n;
+	p->key = key_from(p->ids, n);
 }

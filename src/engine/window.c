@@ -31,7 +31,7 @@ void entry_layout(struct engine *en, uint32_t rule)
 	bool distinct = false, counts = false, number = false;
 	size_t at = sizeof(struct entry);
 
-	s->entry_size = 0;
+	s->entry_size = s->entry_len = 0;
 	if (!k)
 		return;
 	switch (k->type) {
@@ -64,7 +64,8 @@ void entry_layout(struct engine *en, uint32_t rule)
 	at += distinct ? sizeof(string_id) : 0;
 	s->tops_at = s->n_tops ? (uint8_t)at : 0;
 	at += s->n_tops * sizeof(string_id);
-	s->entry_size = (uint32_t)((at + 7) & ~(size_t)7);
+	s->entry_len = (uint32_t)at;
+	s->entry_size = (s->entry_len + 7) & ~7u;
 	/*
 	 * Each event adds one at most. An event is shown only where the condition comes true while it is among the newest ten: not, where that takes ten
 	 * more. (Of more than ten events of a key that come late together, ones that were there before are shown without.)
@@ -73,18 +74,17 @@ void entry_layout(struct engine *en, uint32_t rule)
 	s->keeps_from = least <= 1 ? 0 : least < WINDOW_LIMIT ? (uint32_t)ceil(least) : WINDOW_LIMIT;
 }
 
-static void window_grow(struct cell *c, uint32_t entry_size)
+static void window_grow(struct cell *c, uint32_t entry_size, uint32_t entry_len)
 {
 	struct window *w = &c->window;
-	uint32_t cap = w->cap * 2;
-	char *ring = xmalloc((size_t)cap * entry_size);
+	char *ring = xmalloc((size_t)w->cap * 2 * entry_size);
 
 	for (uint32_t i = 0; i < w->n; i++)
-		memcpy(ring + (size_t)i * entry_size, window_at(w, entry_size, i), entry_size);
+		memcpy(ring + (size_t)i * entry_size, window_at(w, entry_size, i), entry_len);
 	if (w->ring != c->room)
 		free(w->ring);
 	w->ring = ring;
-	w->cap = cap;
+	w->cap *= 2;
 	w->head = 0;
 }
 
@@ -127,12 +127,12 @@ static inline void drop_oldest(struct engine *en, struct cell *c)
 
 struct entry *window_append(struct engine *en, struct cell *c)
 {
-	uint32_t size = en->states[c->rule].entry_size;
+	const struct rule_state *s = &en->states[c->rule];
 
 	if (c->window.n == c->window.cap)
-		window_grow(c, size);
-	struct entry *e = window_at(&c->window, size, c->window.n++);
-	memset(e, 0, size);
+		window_grow(c, s->entry_size, s->entry_len);
+	struct entry *e = window_at(&c->window, s->entry_size, c->window.n++);
+	memset(e, 0, s->entry_len);
 	return e;
 }
 
@@ -148,10 +148,10 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 		en->stats.window_cut++;
 	}
 	if (w->n == w->cap)
-		window_grow(c, s->entry_size);
+		window_grow(c, s->entry_size, s->entry_len);
 	uint32_t at = w->n++;
 	while (at > 0 && window_at(w, s->entry_size, at - 1)->time_ns > o->time_ns) {
-		memcpy(window_at(w, s->entry_size, at), window_at(w, s->entry_size, at - 1), s->entry_size);
+		memcpy(window_at(w, s->entry_size, at), window_at(w, s->entry_size, at - 1), s->entry_len);
 		at--;
 	}
 	struct entry *e = window_at(w, s->entry_size, at);
@@ -204,7 +204,7 @@ void window_release(struct engine *en, struct cell *c)
 	}
 	if (c->window.ring != c->room)
 		free(c->window.ring);
-	c->window = (struct window){ .ring = c->room, .cap = en->states[c->rule].entry_size ? 1 : 0 };
+	c->window = (struct window){ .ring = c->room, .cap = 1 };
 }
 
 /* The i-th number of the window in order of size, from 0. */
