@@ -15,7 +15,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define PADDING 64 /* readable bytes behind a block */
 #define NOTICE_LIMIT 20 /* an hour of the clock: a replay has one, a follower many */
 #define NOTICE_HOUR_NS (3600 * NS_PER_SECOND)
 #define PIECE_NS NS_PER_SECOND           /* a line without its newline is not taken for whole before it has stood for so long */
@@ -67,7 +66,7 @@ struct batch {
 	const struct pipeline *pipeline;
 	struct lane *lane;
 	struct batch *next;      /* of those under way; of those that are free */
-	struct buffer own;       /* the block's bytes */
+	struct block own;        /* the block's bytes */
 	struct batch_event *events;
 	size_t n_events, cap_events, n_fields;
 	uint32_t *matched;
@@ -86,7 +85,7 @@ struct lane {
 	struct looker old;       /* while rules are exchanged: what it counted goes on */
 	struct looker *free_lookers; /* for workers */
 
-	struct buffer block;     /* what is not framed yet */
+	struct block block;      /* what is not framed yet */
 	size_t n_batches;        /* under way */
 	struct place place;      /* of its first byte */
 	struct place next_place; /* where the bytes from next_start on come from */
@@ -225,7 +224,7 @@ static void batch_release(struct batch *b)
 	free(b->matched);
 	free(b->records.items);
 	free(b->candidates);
-	buffer_release(&b->own);
+	block_release(&b->own);
 	arena_release(&b->arena);
 }
 
@@ -279,7 +278,7 @@ static void lane_free(struct lane *l)
 {
 	free_lookers(l);
 	looker_release(&l->looker);
-	buffer_release(&l->block);
+	block_release(&l->block);
 	free(l);
 }
 
@@ -396,7 +395,7 @@ const struct source *lane_source(const struct lane *l)
 
 struct span lane_waiting(const struct lane *l)
 {
-	return buffer_span(&l->block);
+	return block_span(&l->block);
 }
 
 bool lane_ended(const struct lane *l)
@@ -470,6 +469,15 @@ void lane_set_observed(struct pipeline *p, struct lane *l)
 
 static void lane_process(struct pipeline *p, struct lane *l, bool final);
 
+static uint64_t count_lines(struct span s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += s.ptr[i] == '\n';
+	return n;
+}
+
 void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint32_t generation, int64_t mtime_ns, int64_t arrival_ns)
 {
 	struct place place = { lasting(p, file), generation, 1, 0 };
@@ -483,13 +491,11 @@ void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint3
 		l->place = place;
 		l->next_start = SIZE_MAX;
 	} else {
-		if (l->block.data[l->block.len - 1] != '\n')
-			buffer_append_char(&l->block, '\n'); /* a file's last line ends with it, also when it was cut off */
+		if (!span_ends_with(block_span(&l->block), SPAN("\n")))
+			block_append(&l->block, SPAN("\n")); /* a file's last line ends with it, also when it was cut off */
 		l->next_place = place;
 		l->next_start = l->block.len;
-		l->next_lines = 0;
-		for (size_t i = 0; i < l->block.len; i++)
-			l->next_lines += l->block.data[i] == '\n';
+		l->next_lines = count_lines(block_span(&l->block));
 	}
 	if (l->looker.decoder)
 		tell_fallbacks(l);
@@ -507,12 +513,9 @@ struct lane_place lane_place(const struct lane *l)
 {
 	bool in_next = l->next_start != SIZE_MAX;
 	const struct place *place = in_next ? &l->next_place : &l->place;
-	size_t from = in_next ? l->next_start : 0;
-	uint64_t lines = 0;
+	struct span rest = span_from(block_span(&l->block), in_next ? l->next_start : 0);
 
-	for (size_t i = from; i < l->block.len; i++)
-		lines += l->block.data[i] == '\n';
-	return (struct lane_place){ place->line + lines, place->offset + (l->block.len - from) };
+	return (struct lane_place){ place->line + count_lines(rest), place->offset + rest.len };
 }
 
 void lane_set_place(struct lane *l, struct lane_place at)
@@ -684,9 +687,8 @@ static void batch_frame(const struct pipeline *p, struct lane *l, struct batch *
 {
 	uint64_t lines_before = decoder_stats(l->looker.decoder)->lines;
 
-	buffer_reserve(&l->block, PADDING);
-	memset(l->block.data + l->block.len, 0, PADDING);
-	b->block = buffer_span(&l->block);
+	block_pad(&l->block);
+	b->block = block_span(&l->block);
 	b->place = l->place;
 	b->next_place = l->next_place;
 	b->next_start = l->next_start;
@@ -771,7 +773,7 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 	batch_scan(l, b);
 	batch_take(p, l, b);
 	lane_move_on(l, b->used, b->lines);
-	buffer_consume(&l->block, b->used);
+	block_consume(&l->block, b->used);
 }
 
 /* ---- by a worker ---- */
@@ -867,7 +869,6 @@ static struct looker *lane_looker(struct pipeline *p, struct lane *l)
 static void lane_defer(struct pipeline *p, struct lane *l)
 {
 	struct batch *b = p->free_batches;
-	struct buffer own;
 
 	if (b)
 		p->free_batches = b->next;
@@ -876,16 +877,14 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 	batch_frame(p, l, b, false);
 	lane_move_on(l, b->used, b->lines);
 	if (!b->records.n) {
-		buffer_consume(&l->block, b->used);
+		block_consume(&l->block, b->used);
 		b->next = p->free_batches;
 		p->free_batches = b;
 		return;
 	}
-	own = b->own;
-	b->own = l->block;
-	l->block = own;
-	buffer_clear(&l->block);
-	buffer_append(&l->block, b->own.data + b->used, b->own.len - b->used);
+	block_exchange(&b->own, &l->block);
+	block_clear(&l->block);
+	block_append(&l->block, span_from(block_span(&b->own), b->used));
 	b->looker = lane_looker(p, l);
 	b->pipeline = p;
 	b->lane = l;
@@ -903,15 +902,13 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 
 /* ---- feeding ---- */
 
-char *lane_room(struct lane *l, size_t n)
+struct block *lane_block(struct lane *l)
 {
-	buffer_reserve(&l->block, n + PADDING);
-	return l->block.data + l->block.len;
+	return &l->block;
 }
 
 void lane_fed(struct pipeline *p, struct lane *l, size_t n)
 {
-	l->block.len += n;
 	if (n) {
 		l->at_end = false;
 		l->rest_read_ns = l->rest_seen_ns = TIME_NONE;
@@ -924,7 +921,7 @@ void lane_fed(struct pipeline *p, struct lane *l, size_t n)
 
 void lane_feed(struct pipeline *p, struct lane *l, struct span bytes)
 {
-	memcpy(lane_room(l, bytes.len), bytes.ptr, bytes.len);
+	block_append(&l->block, bytes);
 	lane_fed(p, l, bytes.len);
 }
 
@@ -959,7 +956,7 @@ static void rest_look(struct pipeline *p, struct lane *l)
 	if (!l->has_source || l->ended || l->block.len == 0)
 		return;
 	lane_process(p, l, false);
-	l->rest = decoder_rest(l->looker.decoder, buffer_span(&l->block), &l->rest_ns, &l->open_ns);
+	l->rest = decoder_rest(l->looker.decoder, block_span(&l->block), &l->rest_ns, &l->open_ns);
 }
 
 /*
@@ -1150,7 +1147,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	codec_put_u64(out, l->sequence);
 	codec_put_i64(out, l->mtime_ns > TIME_MOST ? TIME_NONE : l->mtime_ns);
 	place_save(&l->place, out);
-	codec_put_span(out, buffer_span(&l->block));
+	codec_put_span(out, block_span(&l->block));
 	codec_put_i64(out, l->rest_read_ns);
 	codec_put_i64(out, l->rest_seen_ns);
 	codec_put_u64(out, l->next_start != SIZE_MAX);
@@ -1248,7 +1245,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	l->sequence = codec_get_u64(in);
 	l->mtime_ns = get_time(in);
 	place_load(p, &l->place, in);
-	buffer_append_span(&l->block, codec_get_span(in));
+	block_append(&l->block, codec_get_span(in));
 	l->rest_read_ns = get_time(in);
 	l->rest_seen_ns = get_time(in);
 	if (codec_get_u64(in)) {
@@ -1266,7 +1263,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	if (!s || (uint64_t)s->format != format) {
 		diag_add(diags, DIAG_WARNING, l->name, 0, 0, "was read as source %s, which the rules no longer define so; what was read of it and not yet used is lost",
 			map_add(&p->names, source, NULL)->key.ptr);
-		buffer_clear(&l->block);
+		block_clear(&l->block);
 		l->next_start = SIZE_MAX;
 		return l;
 	}
@@ -1385,7 +1382,7 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 		l->old = l->looker;
 		l->looker = (struct looker){ NULL, NULL, NULL };
 		l->has_source = false;
-		buffer_clear(&l->block);
+		block_clear(&l->block);
 		l->next_start = SIZE_MAX;
 	}
 	struct codec_reader in = { state.data, state.data + state.len, false };
@@ -1438,6 +1435,11 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 		return true;
 	}
 	return false;
+}
+
+struct workers *pipeline_workers(const struct pipeline *p)
+{
+	return p->workers;
 }
 
 const struct engine *pipeline_engine(const struct pipeline *p)

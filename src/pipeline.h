@@ -35,6 +35,8 @@
 #ifndef TOCSIN_PIPELINE_H
 #define TOCSIN_PIPELINE_H
 
+#include "base/block.h"
+#include "base/workers.h"
 #include "emit/output.h"
 #include "engine/trace.h"
 
@@ -69,6 +71,8 @@ struct lane;
 /* Diagnostics go to diags: notices of the engine as warnings, at most 20 in an hour of the clock, then how many were left out. outputs, diags outlive it. */
 struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *outputs, size_t n_outputs, struct diag_list *diags);
 void pipeline_free(struct pipeline *p);
+/* Those that it has, for who unpacks archives, too; NULL: none. Valid as long as the pipeline. */
+struct workers *pipeline_workers(const struct pipeline *p);
 
 /* --- lanes: one log each --- */
 
@@ -100,8 +104,8 @@ struct lane_place lane_place(const struct lane *l);
 void lane_set_place(struct lane *l, struct lane_place place);
 /* When the bytes that are fed next came; TIME_NONE in a replay. */
 void lane_set_arrival(struct lane *l, int64_t arrival_ns);
-/* Room for at least n bytes, to be filled by the caller, who then tells how many they were. */
-char *lane_room(struct lane *l, size_t n);
+/* The caller puts bytes behind those in it, and then tells how many they were. */
+struct block *lane_block(struct lane *l);
 void lane_fed(struct pipeline *p, struct lane *l, size_t n);
 void lane_feed(struct pipeline *p, struct lane *l, struct span bytes);
 /* Nothing comes any more. */

@@ -291,7 +291,7 @@ static bool pipe_is_silent(const struct feed *f)
 /* Reads one block. Returns how much. */
 static size_t pipe_step(struct run *r, struct feed *f)
 {
-	struct buffer pieces = BUFFER_INIT;
+	struct block pieces = BLOCK_INIT;
 	ssize_t n = 0;
 
 	if (!f->opened)
@@ -305,11 +305,9 @@ static size_t pipe_step(struct run *r, struct feed *f)
 		return 0;
 	}
 	struct branch *b = f->has_headers ? NULL : &f->branches[0];
-	if (!b)
-		buffer_reserve(&pieces, BLOCK_BYTES);
-	else if (r->o.kind == RUN_FOLLOW)
+	if (b && r->o.kind == RUN_FOLLOW)
 		lane_set_arrival(b->lane, r->o.now_ns);
-	n = reader_read(f->reader, b ? lane_room(b->lane, BLOCK_BYTES) : pieces.data, BLOCK_BYTES, r->diags);
+	n = reader_read_block(f->reader, b ? lane_block(b->lane) : &pieces, BLOCK_BYTES, r->diags);
 	if (n == READER_WOULD_BLOCK) {
 		f->due = false;
 		n = 0;
@@ -319,7 +317,7 @@ static size_t pipe_step(struct run *r, struct feed *f)
 		if (f->has_headers)
 			feed_split(r, f, SPAN(""), true);
 	} else if (f->has_headers) {
-		feed_split(r, f, span_of(pieces.data, (size_t)n), false);
+		feed_split(r, f, block_span(&pieces), false);
 	} else if (lane_ended(b->lane)) { /* not recognised: the rest is not read */
 		pipe_close(f);
 	} else {
@@ -338,7 +336,7 @@ static size_t pipe_step(struct run *r, struct feed *f)
 	}
 	f->heard_ns = r->o.now_ns;
 done:
-	buffer_release(&pieces);
+	block_release(&pieces);
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -348,7 +346,7 @@ done:
 static size_t log_step(struct run *r, struct feed *f)
 {
 	struct branch *b = f->n_branches ? &f->branches[0] : NULL;
-	char first[4096]; /* for a log that has no lane yet; nothing is read into it */
+	struct block none = BLOCK_INIT; /* for a log that has no lane yet; nothing is read into it */
 	size_t n = 0;
 	int64_t arrival = r->o.kind == RUN_FOLLOW && !r->first_round ? r->o.now_ns : TIME_NONE;
 
@@ -357,7 +355,7 @@ static size_t log_step(struct run *r, struct feed *f)
 		f->due = false;
 		return 0;
 	}
-	enum tail_step step = tail_read(f->tail, b ? lane_room(b->lane, BLOCK_BYTES) : first, b ? BLOCK_BYTES : sizeof first, &n, r->diags);
+	enum tail_step step = tail_read(f->tail, b ? lane_block(b->lane) : &none, BLOCK_BYTES, &n, r->diags);
 	struct tail_file file = tail_file(f->tail);
 	switch (step) {
 	case TAIL_BYTES:
@@ -399,6 +397,7 @@ static size_t log_step(struct run *r, struct feed *f)
 			feed_set_at_end(f, true);
 		break;
 	}
+	block_release(&none);
 	return n;
 }
 
@@ -896,8 +895,7 @@ struct run *run_new(struct pipeline *p, const struct run_options *o, const struc
 		if (is_pipe(f->stream))
 			continue;
 		f->tail = tail_new(f->stream, purposes[o->kind]);
-		if (o->threads > 1)
-			tail_read_ahead(f->tail);
+		tail_read_ahead(f->tail, pipeline_workers(p));
 	}
 	return r;
 }

@@ -29,7 +29,6 @@ struct run_options {
 	int64_t lateness_ns;      /* a pipe that is silent for longer is caught up with */
 	int closing_fd;           /* RUN_FOLLOW ends when who reads this pipe has gone; 0: none such */
 	int64_t poll_ns;          /* RUN_FOLLOW: look at the files so often; 0: when the kernel tells of changes */
-	unsigned threads;         /* at most; 1 or 0: none but the caller's */
 	/* Called now and then with what has been read of what there is (0: unknown), in bytes on disk. May be NULL. */
 	void (*progress)(void *context, uint64_t done, uint64_t total);
 	void *progress_context;

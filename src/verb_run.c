@@ -276,7 +276,7 @@ static int run_through(struct run_context *run, struct reading *reading, struct 
 	struct run_options *ro = &reading->run;
 
 	p->clock = wall_clock_ns;
-	p->threads = ro->threads = thread_count(o);
+	p->threads = thread_count(o);
 	ro->kind = o->follow ? RUN_FOLLOW : o->checkpoint ? RUN_RESUME : RUN_REPLAY;
 	ro->goes_on = o->checkpoint != NULL;
 	ro->poll_ns = o->poll_ns;

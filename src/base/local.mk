@@ -1,6 +1,7 @@
 # base: what every stage may use. It includes nothing above it.
 tocsin_lib += \
 	src/base/arena.c src/base/arena.h \
+	src/base/block.c src/base/block.h \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/codec.c src/base/codec.h \
 	src/base/diag.c src/base/diag.h \

@@ -1,140 +1,126 @@
 /*
- * ahead.c: a ring of blocks between two threads. Invariants: blocks n_taken to n_filled − 1 are full, and the reader's; the next one is the
- * thread's; end is set once, behind the last full block. The thread takes no signals: those are for who waits for input.
+ * ahead.c: a ring of blocks between the caller and a job that fills them one by one. Invariants: blocks n_taken to n_filled - 1 are full, and the
+ * caller's; the next one is the job's; end is set before `ended`, behind the last full block. Blocks are not copied but exchanged with the caller's, so
+ * the same few go round and stay in the cache. The job ends when there is no room, and is started again by who makes some.
  */
 #include "input/ahead.h"
 #include "base/memory.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct block {
-	char *data;
-	size_t len;
-};
+/* A block that has grown far beyond this (for a long record) is not kept. */
+#define BLOCK_CAP_MAX (2 * AHEAD_BLOCK_BYTES)
 
 struct ahead {
+	struct workers *workers;
 	ahead_fill *fill;
 	void *context;
 	struct block blocks[AHEAD_BLOCKS];
-	pthread_t thread;
-	bool running;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	uint64_t n_filled, n_taken; /* under the mutex, as all below */
+	struct job job;
+	bool started;
+	uint64_t n_filled, n_taken; /* of which each side writes one; atomic, as are the next two */
 	bool ended, stop;
-	ssize_t end;      /* what fill() said at its end */
-	size_t taken_len; /* the reader's own: of block n_taken */
+	ssize_t end; /* what fill() said at its end */
 };
 
-/* Fills a block as far as it goes. Returns what ended it; > 0: it is full. */
+/* Returns > 0 when there may be more. */
 static ssize_t block_fill(struct ahead *a, struct block *b)
 {
-	b->len = 0;
+	block_clear(b);
+	if (b->cap > BLOCK_CAP_MAX)
+		block_release(b);
+	block_room(b, AHEAD_BLOCK_BYTES);
 	while (b->len < AHEAD_BLOCK_BYTES) {
-		ssize_t n = a->fill(a->context, b->data + b->len, AHEAD_BLOCK_BYTES - b->len);
+		ssize_t n = a->fill(a->context, block_room(b, AHEAD_BLOCK_BYTES - b->len), AHEAD_BLOCK_BYTES - b->len);
 
 		if (n <= 0)
 			return n;
-		b->len += (size_t)n;
+		block_grow(b, (size_t)n);
 	}
 	return 1;
 }
 
-static void *run(void *context)
+static bool is_full(const struct ahead *a)
+{
+	return __atomic_load_n(&a->n_filled, __ATOMIC_RELAXED) - __atomic_load_n(&a->n_taken, __ATOMIC_ACQUIRE) == AHEAD_BLOCKS;
+}
+
+/* Fills one block. */
+static void run(void *context)
 {
 	struct ahead *a = context;
 
-	pthread_mutex_lock(&a->mutex);
-	while (!a->ended && !a->stop) {
-		struct block *b = &a->blocks[a->n_filled % AHEAD_BLOCKS];
-		ssize_t end;
-
-		if (a->n_filled - a->n_taken == AHEAD_BLOCKS) {
-			pthread_cond_wait(&a->changed, &a->mutex);
-			continue;
-		}
-		pthread_mutex_unlock(&a->mutex);
-		end = block_fill(a, b);
-		pthread_mutex_lock(&a->mutex);
-		if (b->len)
-			a->n_filled++;
-		a->ended = end <= 0;
+	if (a->ended || __atomic_load_n(&a->stop, __ATOMIC_RELAXED) || is_full(a))
+		return;
+	struct block *b = &a->blocks[a->n_filled % AHEAD_BLOCKS];
+	ssize_t end = block_fill(a, b);
+	if (end <= 0) {
 		a->end = end;
-		pthread_cond_signal(&a->changed);
+		__atomic_store_n(&a->ended, true, __ATOMIC_RELAXED);
 	}
-	pthread_mutex_unlock(&a->mutex);
-	return NULL;
+	if (b->len)
+		__atomic_store_n(&a->n_filled, a->n_filled + 1, __ATOMIC_RELEASE);
+	a->job.again = end > 0 && !is_full(a);
 }
 
-struct ahead *ahead_new(ahead_fill *fill, void *context)
+struct ahead *ahead_new(struct workers *w, ahead_fill *fill, void *context)
 {
 	struct ahead *a = xcalloc(1, sizeof *a);
-	sigset_t all, before;
-	int error;
 
+	a->workers = w;
 	a->fill = fill;
 	a->context = context;
-	for (size_t i = 0; i < AHEAD_BLOCKS; i++)
-		a->blocks[i].data = xmalloc(AHEAD_BLOCK_BYTES);
-	pthread_mutex_init(&a->mutex, NULL);
-	pthread_cond_init(&a->changed, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	a->running = !error;
-	if (a->running)
-		return a;
-	ahead_free(a);
-	return NULL;
+	a->job = (struct job){ .run = run, .context = a };
+	return a;
 }
 
-ssize_t ahead_read(struct ahead *a, void *buf, size_t len)
+static bool has_block(const void *context)
 {
-	struct block *b = &a->blocks[a->n_taken % AHEAD_BLOCKS];
-	ssize_t end = 1;
+	const struct ahead *a = context;
 
-	pthread_mutex_lock(&a->mutex);
-	while (a->n_filled == a->n_taken && !a->ended)
-		pthread_cond_wait(&a->changed, &a->mutex);
-	if (a->n_filled == a->n_taken)
-		end = a->end;
-	pthread_mutex_unlock(&a->mutex);
-	if (end <= 0)
-		return end;
-	if (len > b->len - a->taken_len)
-		len = b->len - a->taken_len;
-	memcpy(buf, b->data + a->taken_len, len);
-	a->taken_len += len;
-	if (a->taken_len == b->len) {
-		a->taken_len = 0;
-		pthread_mutex_lock(&a->mutex);
-		a->n_taken++;
-		pthread_cond_signal(&a->changed);
-		pthread_mutex_unlock(&a->mutex);
+	return __atomic_load_n(&a->n_filled, __ATOMIC_ACQUIRE) != a->n_taken;
+}
+
+/* Lets the job go on where it has ended for lack of room. */
+static void go_on(struct ahead *a)
+{
+	if (a->started && !workers_done(a->workers, &a->job))
+		return;
+	if (a->ended)
+		return;
+	a->started = true;
+	workers_start_first(a->workers, &a->job);
+}
+
+ssize_t ahead_read(struct ahead *a, struct block *to)
+{
+	go_on(a);
+	while (!has_block(a)) {
+		workers_wait_until(a->workers, &a->job, has_block, a);
+		if (has_block(a))
+			break;
+		if (a->ended)
+			return a->end;
+		go_on(a); /* it saw no room just before there was some */
 	}
-	return (ssize_t)len;
+	struct block *b = &a->blocks[a->n_taken % AHEAD_BLOCKS];
+	ssize_t n = (ssize_t)b->len;
+	block_take(to, b);
+	__atomic_store_n(&a->n_taken, a->n_taken + 1, __ATOMIC_RELEASE);
+	return n;
 }
 
 void ahead_free(struct ahead *a)
 {
 	if (!a)
 		return;
-	if (a->running) {
-		pthread_mutex_lock(&a->mutex);
-		a->stop = true;
-		pthread_cond_signal(&a->changed);
-		pthread_mutex_unlock(&a->mutex);
-		pthread_join(a->thread, NULL);
+	if (a->started) {
+		__atomic_store_n(&a->stop, true, __ATOMIC_RELAXED);
+		workers_wait(a->workers, &a->job);
 	}
-	pthread_cond_destroy(&a->changed);
-	pthread_mutex_destroy(&a->mutex);
 	for (size_t i = 0; i < AHEAD_BLOCKS; i++)
-		free(a->blocks[i].data);
+		block_release(&a->blocks[i]);
 	free(a);
 }

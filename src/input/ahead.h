@@ -1,26 +1,28 @@
 /*
- * ahead.h: a thread that reads ahead: it fills blocks by a function of the caller's, in order, while the caller uses those before. Internal to input/.
+ * ahead.h: reads ahead: workers fill blocks by a function of the caller's, in order, while the caller uses those before. Internal to input/.
  */
 #ifndef TOCSIN_INPUT_AHEAD_H
 #define TOCSIN_INPUT_AHEAD_H
 
-#include <stddef.h>
+#include "base/block.h"
+#include "base/workers.h"
+
 #include <sys/types.h>
 
 /* So many blocks of this size wait at most, the one that is being filled included. */
-#define AHEAD_BLOCKS 4
-#define AHEAD_BLOCK_BYTES ((size_t)1 << 20)
+#define AHEAD_BLOCKS 16
+#define AHEAD_BLOCK_BYTES ((size_t)256 << 10)
 
 struct ahead;
 
 /* Puts up to len bytes (at least 1) into buf; > 0: how many; else there are no more, and why is the caller's to say. */
 typedef ssize_t ahead_fill(void *context, void *buf, size_t len);
 
-/* Starts the thread; NULL when there can be none. fill runs in it, and nobody else may touch what it uses until ahead_read() has returned ≤ 0. */
-struct ahead *ahead_new(ahead_fill *fill, void *context);
-/* As fill() would, called in this thread: the same bytes, and the same number ≤ 0 behind them, again and again. */
-ssize_t ahead_read(struct ahead *a, void *buf, size_t len);
-/* Stops the thread, at the latest when its present fill() returns. */
+/* fill is called by workers, one at a time, and nobody else may touch what it uses until ahead_read() has returned <= 0. w outlives it. */
+struct ahead *ahead_new(struct workers *w, ahead_fill *fill, void *context);
+/* Puts the next bytes behind those in `to`, which takes over their memory where it can: how many; or the number <= 0 of fill() behind them, again and again. */
+ssize_t ahead_read(struct ahead *a, struct block *to);
+/* Waits for the present fill(). */
 void ahead_free(struct ahead *a);
 
 #endif

@@ -8,7 +8,7 @@
  *	    └──────→ ARCHIVE ──→ ENDED
  *	any, on an error ──→ ENDED
  *
- * Where a thread reads ahead, all that read_archive() uses is the thread's until it ends; but for bytes_in, which may be asked for at any time.
+ * Where workers read ahead, all that read_archive() uses is theirs until it ends; but for bytes_in, which may be asked for at any time.
  */
 #include "input/reader.h"
 #include "base/memory.h"
@@ -25,7 +25,7 @@
 #define SNIFF_SIZE ((size_t)4 << 10)
 /* Linux reads no more at once. */
 #define READ_MAX ((size_t)1 << 30)
-/* Smaller archives are unpacked before a thread is there. */
+/* Smaller archives are unpacked before a thread is awake. */
 #define AHEAD_MIN ((uint64_t)128 << 10)
 
 enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
@@ -42,9 +42,9 @@ struct reader {
 	uint64_t unpacked; /* bytes that came out of the archive */
 	uint64_t bytes_in;
 	bool regular;
-	bool wants_ahead;
+	struct workers *workers; /* NULL: nothing is read ahead */
 	struct ahead *ahead;
-	struct diag_list ahead_diags; /* what the thread has to say */
+	struct diag_list ahead_diags; /* what they have to say */
 	int64_t mtime_ns;
 };
 
@@ -226,14 +226,14 @@ static ssize_t fill_ahead(void *context, void *buf, size_t len)
 	return read_archive(r, buf, len, &r->ahead_diags);
 }
 
-void reader_read_ahead(struct reader *r)
+void reader_read_ahead(struct reader *r, struct workers *w)
 {
-	r->wants_ahead = true;
+	r->workers = w;
 }
 
-static ssize_t read_from_thread(struct reader *r, void *buf, size_t len, struct diag_list *diags)
+static ssize_t read_from_workers(struct reader *r, struct block *b, struct diag_list *diags)
 {
-	ssize_t n = ahead_read(r->ahead, buf, len);
+	ssize_t n = ahead_read(r->ahead, b);
 
 	for (size_t i = 0; n <= 0 && i < r->ahead_diags.n; i++) {
 		const struct diag *d = &r->ahead_diags.items[i];
@@ -245,36 +245,58 @@ static ssize_t read_from_thread(struct reader *r, void *buf, size_t len, struct 
 	return n;
 }
 
+/* Sees to it that it is known what the file is. 1: it is; else as reader_read(). */
+static ssize_t begin(struct reader *r, struct diag_list *diags)
+{
+	ssize_t n = r->state == READER_SNIFFING ? sniff(r, diags) : 1;
+
+	if (n == READER_ERROR)
+		r->state = READER_ENDED;
+	return n;
+}
+
+/* What every read ends with. */
+static ssize_t note(struct reader *r, ssize_t n)
+{
+	if (n == READER_ERROR || (n == READER_EOF && r->state == READER_ARCHIVE))
+		r->state = READER_ENDED;
+	return n;
+}
+
 ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags)
 {
-	ssize_t n = 0;
+	ssize_t n = begin(r, diags);
 
-	assert(len > 0);
-	if (r->state == READER_SNIFFING) {
-		n = sniff(r, diags);
-		if (n == READER_ERROR)
-			r->state = READER_ENDED;
-		if (n <= 0)
-			return n;
-	}
+	assert(len > 0 && !r->ahead);
+	if (n <= 0)
+		return n;
 	switch (r->state) {
 	case READER_SNIFFING:
 	case READER_ENDED:
 		return READER_EOF;
 	case READER_PLAIN:
-		n = read_plain(r, buf, len, diags);
-		break;
+		return note(r, read_plain(r, buf, len, diags));
 	case READER_ARCHIVE:
-		if (r->wants_ahead && !r->ahead && reader_size(r) >= AHEAD_MIN)
-			r->ahead = ahead_new(fill_ahead, r);
-		r->wants_ahead = false;
-		n = r->ahead ? read_from_thread(r, buf, len, diags) : read_archive(r, buf, len, diags);
-		if (n == READER_EOF)
-			r->state = READER_ENDED;
 		break;
 	}
-	if (n == READER_ERROR)
-		r->state = READER_ENDED;
+	return note(r, read_archive(r, buf, len, diags));
+}
+
+ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct diag_list *diags)
+{
+	ssize_t n = begin(r, diags);
+
+	if (n <= 0)
+		return n;
+	if (r->state == READER_ARCHIVE && r->workers && !r->ahead && reader_size(r) >= AHEAD_MIN)
+		r->ahead = ahead_new(r->workers, fill_ahead, r);
+	if (r->state == READER_ARCHIVE && r->ahead)
+		return note(r, read_from_workers(r, b, diags));
+	if (r->state == READER_ENDED)
+		return READER_EOF;
+	n = reader_read(r, block_room(b, len), len, diags);
+	if (n > 0)
+		block_grow(b, (size_t)n);
 	return n;
 }
 

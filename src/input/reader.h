@@ -7,7 +7,9 @@
 #ifndef TOCSIN_INPUT_READER_H
 #define TOCSIN_INPUT_READER_H
 
+#include "base/block.h"
 #include "base/diag.h"
+#include "base/workers.h"
 #include "input/unpack.h"
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,10 +23,10 @@ struct reader *reader_new(int fd, const char *name);
 struct reader *reader_open(const char *path, struct diag_list *diags);
 void reader_free(struct reader *r);
 /*
- * From now on an archive in a file, unless it is small, is unpacked in a thread of its own, ahead of the caller. What is read, and what is said, stays the
- * same. It takes 4 MiB.
+ * From now on an archive in a file, unless it is small, is unpacked by these workers, ahead of the caller, who reads by reader_read_block() alone. What is
+ * read, and what is said, stays the same. It takes up to 4 MiB. w outlives the reader.
  */
-void reader_read_ahead(struct reader *r);
+void reader_read_ahead(struct reader *r, struct workers *w);
 
 #define READER_EOF 0
 #define READER_ERROR (-1)
@@ -36,6 +38,8 @@ void reader_read_ahead(struct reader *r);
  * into a buffer of 256 KiB or more.
  */
 ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags);
+/* The same, behind what is in b. What was unpacked ahead is not copied, and may be more than len: up to 256 KiB. */
+ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct diag_list *diags);
 
 /*
  * Reads the first bytes of a regular file and keeps them for reader_read(): what is done to the file after that cannot take them away. False: there are

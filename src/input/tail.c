@@ -27,7 +27,7 @@ struct tail {
 	const struct stream *stream;
 	enum tail_purpose purpose;
 	const char *live_path;
-	bool ahead;              /* archives by a thread */
+	struct workers *workers; /* of archives; NULL: none */
 	bool rotates;            /* live_path is the log's own name: its other generations are looked for beside it */
 	size_t next_named;       /* of the stream's files, which come first */
 
@@ -79,9 +79,9 @@ struct tail *tail_new(const struct stream *s, enum tail_purpose purpose)
 	return t;
 }
 
-void tail_read_ahead(struct tail *t)
+void tail_read_ahead(struct tail *t, struct workers *w)
 {
-	t->ahead = true;
+	t->workers = w;
 }
 
 void tail_free(struct tail *t)
@@ -1139,16 +1139,18 @@ static size_t old_read(struct tail *t, char *buf, size_t len)
 	return 0;
 }
 
-enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len, struct diag_list *diags)
+enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *ret_len, struct diag_list *diags)
 {
 	*ret_len = 0;
 	if (!t->reader)
 		return find_next(t, diags);
 	if (t->aside) {
+		char *buf = block_room(b, len);
 		size_t n = t->old ? old_read(t, buf, len) : 0;
 		t->aside = n > 0;
 		if (n)
 			keep_last(&t->old_last, buf, n);
+		block_grow(b, n);
 		t->old_offset += n;
 		*ret_len = n;
 		return n ? TAIL_BYTES : TAIL_BACK;
@@ -1157,7 +1159,7 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 		if (t->at_end) {
 			enum tail_step step = look(t, diags);
 			/* Between whole lines only. */
-			if (step == TAIL_AT_END && t->old && (!t->last.len || t->last.data[t->last.len - 1] == '\n') && old_read(t, buf, len)) {
+			if (step == TAIL_AT_END && t->old && (!t->last.len || t->last.data[t->last.len - 1] == '\n') && old_read(t, block_room(b, len), len)) {
 				t->aside = true;
 				return TAIL_ASIDE;
 			}
@@ -1165,9 +1167,8 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 				return step;
 			t->at_end = false;
 		}
-		if (t->ahead)
-			reader_read_ahead(t->reader);
-		ssize_t n = reader_read(t->reader, buf, len, diags);
+		reader_read_ahead(t->reader, t->workers);
+		ssize_t n = reader_read_block(t->reader, b, len, diags);
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
 		/* It may have been cut off, and written beyond this place, since it was looked at. */
 		if (n > 0 && t->offset && t->is_plain && t->is_regular && t->purpose != TAIL_REPLAY && !verify(t)) {
@@ -1177,7 +1178,7 @@ enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len,
 			continue;
 		}
 		if (n > 0) {
-			note_bytes(t, buf, (size_t)n);
+			note_bytes(t, block_span(b).ptr + b->len - (size_t)n, (size_t)n);
 			*ret_len = (size_t)n;
 			return TAIL_BYTES;
 		}

@@ -23,8 +23,10 @@
 #ifndef TOCSIN_INPUT_TAIL_H
 #define TOCSIN_INPUT_TAIL_H
 
+#include "base/block.h"
 #include "base/codec.h"
 #include "base/diag.h"
+#include "base/workers.h"
 #include "input/stream.h"
 #include <sys/types.h>
 
@@ -43,19 +45,19 @@ enum tail_purpose {
 /* s: not standard input; it outlives the tail. */
 struct tail *tail_new(const struct stream *s, enum tail_purpose purpose);
 void tail_free(struct tail *t);
-/* Archives may be unpacked by a thread: reader_read_ahead(). */
-void tail_read_ahead(struct tail *t);
+/* Archives may be unpacked by workers: reader_read_ahead(). */
+void tail_read_ahead(struct tail *t, struct workers *w);
 
 enum tail_step {
-	TAIL_BYTES,    /* *ret_len bytes are in buf */
+	TAIL_BYTES,    /* *ret_len bytes were put behind those in the block */
 	TAIL_BEGIN,    /* another file begins: tail_file() */
 	TAIL_CONTINUE, /* the bytes go on, in a file that has another name or place now: tail_file() */
 	TAIL_ASIDE,    /* following: a rotated file was written to once more; its bytes come in between: tail_file() */
 	TAIL_BACK,     /* and then those of the file before: tail_file() */
 	TAIL_AT_END,   /* nothing more for now (TAIL_REPLAY: ever) */
 };
-/* Diagnostics are added once for each trouble; the call goes on behind it. len: at least 4096, best 256 KiB. */
-enum tail_step tail_read(struct tail *t, char *buf, size_t len, size_t *ret_len, struct diag_list *diags);
+/* Diagnostics are added once for each trouble; the call goes on behind it. len: at least 4096, best 256 KiB; see reader_read_block(). */
+enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *ret_len, struct diag_list *diags);
 
 struct tail_file {
 	const char *shown;   /* valid until the next call of tail_read() */

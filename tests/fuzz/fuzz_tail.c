@@ -44,18 +44,21 @@ static void store(struct span text)
 /* Returns how many bytes came. */
 static size_t read_all(struct tail *t, struct span text, struct diag_list *diags)
 {
-	static char block[8192];
+	struct block block = BLOCK_INIT;
 	size_t total = 0, n;
 
 	for (int steps = 0;; steps++) {
 		must(steps < 10000);
-		enum tail_step step = tail_read(t, block, sizeof block, &n, diags);
+		enum tail_step step = tail_read(t, &block, 8192, &n, diags);
 		if (step == TAIL_AT_END)
 			break;
 		must((step == TAIL_BYTES) == (n > 0));
-		must(n == 0 || memmem(text.ptr, text.len, block, n));
+		must(block.len == n);
+		must(n == 0 || memmem(text.ptr, text.len, block_span(&block).ptr, n));
 		total += n;
+		block_clear(&block);
 	}
+	block_release(&block);
 	return total;
 }
 

@@ -116,30 +116,37 @@ static int memory_file(struct span content)
 	return fd;
 }
 
-/* Everything that comes out before end or error. After an error there must be an end. ahead: by a thread, if the archive is large. */
-static void read_all_by(struct span archive, bool ahead, size_t read_size, struct buffer *out, struct diag_list *diags)
+/* Everything that comes out before end or error. After an error there must be an end. w: unpacked ahead, if the archive is large; NULL: not. */
+static void read_all_by(struct span archive, struct workers *w, size_t read_size, struct buffer *out, struct diag_list *diags)
 {
 	struct reader *r = reader_new(memory_file(archive), "test");
+	struct block block = BLOCK_INIT;
 	ssize_t n;
 
-	if (ahead)
-		reader_read_ahead(r);
-	do {
-		buffer_reserve(out, read_size);
-		n = reader_read(r, out->data + out->len, read_size, diags);
-		if (n > 0)
-			out->len += (size_t)n;
-	} while (n > 0);
+	reader_read_ahead(r, w);
+	for (;;) {
+		/* Something stands in front, a different length each time. */
+		for (size_t i = 0; i < out->len % 5; i++)
+			block_append(&block, SPAN("."));
+		n = reader_read_block(r, &block, read_size, diags);
+		if (n <= 0)
+			break;
+		ck_assert_uint_eq(block.len, out->len % 5 + (size_t)n);
+		ck_assert_int_eq(memcmp(block_span(&block).ptr, "....", out->len % 5), 0);
+		buffer_append_span(out, span_from(block_span(&block), out->len % 5));
+		block_clear(&block);
+	}
 	ck_assert(n == READER_EOF || n == READER_ERROR);
 	ck_assert_uint_eq(diags->n_errors, n == READER_ERROR);
-	ck_assert_int_eq(reader_read(r, (char[1]){ 0 }, 1, diags), READER_EOF);
+	ck_assert_int_eq(reader_read_block(r, &block, 1, diags), READER_EOF);
 	ck_assert_uint_eq(reader_size(r), archive.len);
 	reader_free(r);
+	block_release(&block);
 }
 
 static void read_all(struct span archive, size_t read_size, struct buffer *out, struct diag_list *diags)
 {
-	read_all_by(archive, false, read_size, out, diags);
+	read_all_by(archive, NULL, read_size, out, diags);
 }
 
 static bool same(const struct buffer *a, struct span b)
@@ -259,11 +266,12 @@ START_TEST(parts_one_after_another)
 }
 END_TEST
 
-/* Whole, cut and damaged: a thread gives the same bytes and says the same. */
+/* Whole, cut and damaged: workers give the same bytes and say the same. */
 START_TEST(read_ahead)
 {
 	enum compression c = compressions[_i];
 	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, plain = BUFFER_INIT, ahead = BUFFER_INIT;
+	struct workers *w = workers_new(2);
 	uint64_t seed = 7;
 
 	/* Longer than the ring of blocks, and little compressible. */
@@ -283,7 +291,7 @@ START_TEST(read_ahead)
 		buffer_clear(&plain);
 		buffer_clear(&ahead);
 		read_all(part, 1 << 18, &plain, &plain_diags);
-		read_all_by(part, true, 100000, &ahead, &ahead_diags);
+		read_all_by(part, w, 100000, &ahead, &ahead_diags);
 		ck_assert(same(&ahead, buffer_span(&plain)));
 		ck_assert(way || same(&ahead, buffer_span(&text)));
 		ck_assert_uint_eq(plain_diags.n, way > 0);
@@ -295,17 +303,20 @@ START_TEST(read_ahead)
 		diag_list_release(&plain_diags);
 		diag_list_release(&ahead_diags);
 	}
-	/* Freed while the thread waits for room, or is at work. */
+	/* Freed while there is no room, or it is at work. */
 	for (int n = 0; n < 3; n++) {
 		struct diag_list diags = DIAG_LIST_INIT;
 		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
+		struct block block = BLOCK_INIT;
 
-		reader_read_ahead(r);
+		reader_read_ahead(r, w);
 		for (int i = 0; i < n; i++)
-			ck_assert_int_gt(reader_read(r, plain.data, 1000, &diags), 0);
+			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
 		reader_free(r);
+		block_release(&block);
 		diag_list_release(&diags);
 	}
+	workers_free(w);
 	buffer_release(&text);
 	buffer_release(&archive);
 	buffer_release(&plain);

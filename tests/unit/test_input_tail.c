@@ -197,7 +197,7 @@ static void tell(struct reading *r)
 
 static void read_all(struct reading *r)
 {
-	static char block[64 << 10];
+	struct block block = BLOCK_INIT;
 	size_t n;
 
 	diag_list_release(&r->diags);
@@ -206,14 +206,17 @@ static void read_all(struct reading *r)
 		begin(r);
 	for (int steps = 0;; steps++) {
 		ck_assert_msg(steps < 10000, "%s: does not come to an end", r->name);
-		enum tail_step step = tail_read(r->tail, block, sizeof block, &n, &r->diags);
+		enum tail_step step = tail_read(r->tail, &block, 64 << 10, &n, &r->diags);
+		ck_assert_uint_eq(block.len, n);
 		if (step == TAIL_BYTES)
-			buffer_append(&r->text, block, n);
+			buffer_append_span(&r->text, block_span(&block));
+		block_clear(&block);
 		if (step == TAIL_BEGIN && r->text.len && r->text.data[r->text.len - 1] != '\n')
 			buffer_append_char(&r->text, '\n');
 		if (step == TAIL_AT_END)
 			break;
 	}
+	block_release(&block);
 	if (r->mode & CRON)
 		end(r);
 	tell(r);
