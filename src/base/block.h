@@ -39,6 +39,8 @@ static inline void block_consume(struct block *b, size_t n)
 	b->start += n;
 	b->len -= n;
 }
+/* Takes the last n bytes back. */
+static inline void block_cut(struct block *b, size_t n) { b->len -= n; }
 void block_exchange(struct block *a, struct block *b);
 /* Puts all of `from` behind what is in b; from is empty then, with b's memory where that could be exchanged. */
 void block_take(struct block *b, struct block *from);

@@ -1172,6 +1172,7 @@ enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *re
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
 		/* It may have been cut off, and written beyond this place, since it was looked at. */
 		if (n > 0 && t->offset && t->is_plain && t->is_regular && t->purpose != TAIL_REPLAY && !verify(t)) {
+			block_cut(b, (size_t)n);
 			reader_seek(t->reader, t->offset);
 			t->seen = (struct stat){ .st_size = -1 };
 			t->at_end = true;
