@@ -16,19 +16,31 @@ static const struct span stamp_names[] = {
 };
 
 /* Names that other programs use for a field of ours; ours is added when the line has not got it itself. */
+#define ALIASES(X)                                                                                                             \
+	X("msg", MESSAGE) X("text", MESSAGE) X("MESSAGE", MESSAGE)                                                             \
+	X("severity", LEVEL) X("lvl", LEVEL) X("levelname", LEVEL) X("PRIORITY", LEVEL)                                        \
+	X("logger", COMPONENT) X("module", COMPONENT) X("SYSLOG_IDENTIFIER", COMPONENT)                                        \
+	X("hostname", HOST) X("_HOSTNAME", HOST) X("_PID", PID) X("event", TYPE)
 static const struct {
 	struct span name;
 	enum builtin_field field;
 } aliases[] = {
-	{ NAME("msg"), FIELD_MESSAGE },	       { NAME("text"), FIELD_MESSAGE },
-	{ NAME("MESSAGE"), FIELD_MESSAGE },    { NAME("severity"), FIELD_LEVEL },
-	{ NAME("lvl"), FIELD_LEVEL },	       { NAME("levelname"), FIELD_LEVEL },
-	{ NAME("PRIORITY"), FIELD_LEVEL },     { NAME("logger"), FIELD_COMPONENT },
-	{ NAME("module"), FIELD_COMPONENT },   { NAME("SYSLOG_IDENTIFIER"), FIELD_COMPONENT },
-	{ NAME("hostname"), FIELD_HOST },      { NAME("_HOSTNAME"), FIELD_HOST },
-	{ NAME("_PID"), FIELD_PID },	       { NAME("event"), FIELD_TYPE },
+#define X(literal, field) { NAME(literal), FIELD_##field },
+	ALIASES(X)
+#undef X
 };
 #define ALIAS_COUNT (sizeof aliases / sizeof *aliases)
+
+/* Does the name begin like one of them? Most do not, and need not be compared. */
+static inline bool may_be_alias(struct span name)
+{
+	uint64_t letters = 0;
+
+#define X(literal, field) letters |= UINT64_C(1) << ((literal)[0] & 63);
+	ALIASES(X)
+#undef X
+	return name.len > 0 && (letters >> (*name.ptr & 63) & 1);
+}
 
 static const struct span known_names[KNOWN_COUNT] = {
 	[KNOWN_TYPE] = NAME("type"),
@@ -136,11 +148,14 @@ bool json_event_fields(const struct format_context *c, struct span raw, struct e
 		struct span text = json_leaf_text(&leaf, &e->arena);
 
 		event_add(e, member_field(c, &leaf), text, leaf.kind);
-		for (size_t i = 0; i < KNOWN_COUNT; i++) {
-			if (!known[i].ptr && leaf.kind != VALUE_NULL && span_equal(leaf.name, known_names[i]))
+		if (leaf.kind == VALUE_NULL)
+			continue;
+		bool in_payload = span_starts_with(leaf.name, SPAN("payload."));
+		for (size_t i = in_payload ? KNOWN_P_AGENT : 0, end = in_payload ? KNOWN_COUNT : KNOWN_P_AGENT; i < end; i++) {
+			if (!known[i].ptr && span_equal(leaf.name, known_names[i]))
 				known[i] = text;
 		}
-		if (leaf.depth != 1 || leaf.kind == VALUE_NULL)
+		if (leaf.depth != 1 || !may_be_alias(leaf.name))
 			continue;
 		for (size_t i = 0; i < ALIAS_COUNT; i++) {
 			if (!has_alias[i] && span_equal(leaf.name, aliases[i].name)) {

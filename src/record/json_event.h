@@ -13,7 +13,7 @@ enum json_known {
 	KNOWN_ACTOR,
 	KNOWN_AGENT,
 	KNOWN_RIG,
-	KNOWN_P_AGENT, /* payload.agent, and so on */
+	KNOWN_P_AGENT, /* payload.agent, and so on: all from here on begin so, and none before */
 	KNOWN_P_BEAD,
 	KNOWN_P_MESSAGE,
 	KNOWN_P_POLECAT,
