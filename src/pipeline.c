@@ -565,8 +565,8 @@ static void let_go_before(struct pipeline *p, int64_t order_ns, const struct lan
  * Parses and matches record number index into e, which is reset. False when there is nothing to hand on. The caller's thread has the batch: nothing of the pipeline is changed.
  * fallback_ns: the time of a record that has none.
  */
-static bool record_parse(const struct pipeline *p, struct lane *l, const struct batch *b, size_t index, int64_t fallback_ns, struct event *e,
-			 uint32_t *matched, size_t *ret_n)
+static inline __attribute__((always_inline)) bool record_parse(const struct pipeline *p, struct lane *l, const struct batch *b, size_t index,
+							       int64_t fallback_ns, struct event *e, uint32_t *matched, size_t *ret_n)
 {
 	const struct record *r = &b->records.items[index];
 	enum parse_result result = decoder_parse(b->looker->decoder, b->block, r, e);
