@@ -1,6 +1,7 @@
 # input: which files, and the bytes in them. Includes base only.
 tocsin_lib += \
 	src/input/ahead.c src/input/ahead.h \
+	src/input/frames.c src/input/frames.h \
 	src/input/gunzip.c src/input/gunzip.h \
 	src/input/headers.c src/input/headers.h \
 	src/input/reader.c src/input/reader.h \

@@ -13,6 +13,7 @@
 #include "input/reader.h"
 #include "base/memory.h"
 #include "input/ahead.h"
+#include "input/frames.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,8 @@ struct reader {
 	bool regular;
 	struct workers *workers; /* NULL: nothing is read ahead */
 	struct ahead *ahead;
+	struct frames *frames; /* before that, the small frames at a zstd archive's beginning; NULL: none */
+	bool begun_ahead, cut_last; /* cut_last: no further portion can be cut from here */
 	struct diag_list ahead_diags; /* what they have to say */
 	int64_t mtime_ns;
 };
@@ -100,6 +103,7 @@ void reader_free(struct reader *r)
 	if (!r)
 		return;
 	ahead_free(r->ahead);
+	frames_free(r->frames);
 	diag_list_release(&r->ahead_diags);
 	unpack_free(r->unpack);
 	close(r->fd);
@@ -175,11 +179,11 @@ static ssize_t read_plain(struct reader *r, void *buf, size_t len, struct diag_l
 	return (ssize_t)n;
 }
 
-static ssize_t archive_damaged(struct reader *r, struct diag_list *diags)
+static ssize_t archive_damaged(struct reader *r, const char *problem, const char *hint, struct diag_list *diags)
 {
-	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "%s: %s, at byte %llu of the unpacked data", compression_name(r->compression),
-		 unpack_problem(r->unpack), (unsigned long long)r->unpacked);
-	diag_hint(diags, "%s", unpack_problem_hint(r->unpack));
+	diag_add(diags, DIAG_ERROR, r->name, 0, 0, "%s: %s, at byte %llu of the unpacked data", compression_name(r->compression), problem,
+		 (unsigned long long)r->unpacked);
+	diag_hint(diags, "%s", hint);
 	return READER_ERROR;
 }
 
@@ -205,7 +209,7 @@ static ssize_t read_archive(struct reader *r, void *buf, size_t len, struct diag
 		case UNPACK_END:
 			return archive_ended(r, diags);
 		case UNPACK_DAMAGED:
-			return archive_damaged(r, diags);
+			return archive_damaged(r, unpack_problem(r->unpack), unpack_problem_hint(r->unpack), diags);
 		case UNPACK_HUNGRY:
 			break;
 		}
@@ -243,6 +247,66 @@ static ssize_t read_from_workers(struct reader *r, struct block *b, struct diag_
 			diag_hint(diags, "%s", d->hint);
 	}
 	return n;
+}
+
+/* Cuts the next portion off the archive, reading what it takes. A read that fails is left to the next one, which tells. */
+static size_t cut_portion(struct reader *r, size_t *ret_content)
+{
+	struct diag_list unsaid = DIAG_LIST_INIT;
+	size_t len = frames_cut(span_of(r->in + r->in_pos, r->in_end - r->in_pos), ret_content);
+
+	if (!len) {
+		memmove(r->in, r->in + r->in_pos, r->in_end - r->in_pos);
+		r->in_end -= r->in_pos;
+		r->in_pos = 0;
+		for (ssize_t n = 1; n > 0 && r->in_end < FRAMES_INPUT_MAX;) {
+			n = read_fd(r, r->in + r->in_end, FRAMES_INPUT_MAX - r->in_end, &unsaid);
+			if (n > 0)
+				r->in_end += (size_t)n;
+		}
+		len = frames_cut(span_of(r->in, r->in_end), ret_content);
+	}
+	diag_list_release(&unsaid);
+	return len;
+}
+
+/* From the frames that are unpacked side by side; READER_EOF: what follows is not for them. */
+static ssize_t read_from_frames(struct reader *r, struct block *b, struct diag_list *diags)
+{
+	size_t before = b->len, content, len;
+
+	do {
+		while (!r->cut_last && frames_has_room(r->frames)) {
+			len = cut_portion(r, &content);
+			r->cut_last = len == 0;
+			if (len)
+				frames_give(r->frames, span_of(r->in + r->in_pos, len), content);
+			r->in_pos += len;
+		}
+		switch (frames_take(r->frames, b)) {
+		case FRAMES_BYTES:
+			r->unpacked += b->len - before;
+			return (ssize_t)(b->len - before);
+		case FRAMES_NONE: /* but there may be more frames: all these were empty */
+			break;
+		case FRAMES_DAMAGED:
+			return archive_damaged(r, frames_problem(r->frames), frames_problem_hint(r->frames), diags);
+		}
+	} while (!r->cut_last);
+	return READER_EOF;
+}
+
+/* An archive whose reading ahead is worth it. */
+static void begin_ahead(struct reader *r)
+{
+	r->begun_ahead = true;
+	if (!r->workers || reader_size(r) < AHEAD_MIN)
+		return;
+	r->ahead = ahead_new(r->workers, fill_ahead, r);
+	if (r->compression != COMPRESSION_ZSTD)
+		return;
+	r->in = xrealloc(r->in, FRAMES_INPUT_MAX);
+	r->frames = frames_new(r->workers);
 }
 
 /* Sees to it that it is known what the file is. 1: it is; else as reader_read(). */
@@ -288,8 +352,15 @@ ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct 
 
 	if (n <= 0)
 		return n;
-	if (r->state == READER_ARCHIVE && r->workers && !r->ahead && reader_size(r) >= AHEAD_MIN)
-		r->ahead = ahead_new(r->workers, fill_ahead, r);
+	if (r->state == READER_ARCHIVE && !r->begun_ahead)
+		begin_ahead(r);
+	if (r->state == READER_ARCHIVE && r->frames) {
+		n = read_from_frames(r, b, diags);
+		if (n != READER_EOF)
+			return note(r, n);
+		frames_free(r->frames);
+		r->frames = NULL;
+	}
 	if (r->state == READER_ARCHIVE && r->ahead)
 		return note(r, read_from_workers(r, b, diags));
 	if (r->state == READER_ENDED)

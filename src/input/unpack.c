@@ -153,6 +153,18 @@ void unpack_free(struct unpack *u)
 	free(u);
 }
 
+void unpack_again(struct unpack *u)
+{
+	assert(u->compression == COMPRESSION_ZSTD);
+	if (!u->zstd)
+		return; /* there is not enough memory, still */
+	ZSTD_DCtx_reset(u->zstd, ZSTD_reset_session_only);
+	u->result = UNPACK_HUNGRY;
+	u->problem = u->hint = u->warning = NULL;
+	u->zstd_wanted = u->n_zstd_magic = 0;
+	u->zstd_full = false;
+}
+
 const char *unpack_problem(const struct unpack *u)
 {
 	return u->problem;

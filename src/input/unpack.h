@@ -50,6 +50,8 @@ struct unpack;
 /* c: any but COMPRESSION_NONE. */
 struct unpack *unpack_new(enum compression c);
 void unpack_free(struct unpack *u);
+/* For another archive, as if it were new, in the memory that it has: of COMPRESSION_ZSTD only. */
+void unpack_again(struct unpack *u);
 /* After UNPACK_END and UNPACK_DAMAGED it gives the same again. */
 enum unpack_result unpack_step(struct unpack *u, struct unpack_io *io);
 /* What is wrong and what to do; static texts, or owned by u. NULL when nothing is. */

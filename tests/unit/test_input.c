@@ -324,6 +324,123 @@ START_TEST(read_ahead)
 }
 END_TEST
 
+/* A frame as zstd(1) makes it; size: it says what it unpacks to. */
+static void add_frame(struct buffer *b, struct span text, bool size)
+{
+	ZSTD_CCtx *c = ZSTD_createCCtx();
+
+	ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, size)));
+	ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1)));
+	buffer_reserve(b, ZSTD_compressBound(text.len));
+	size_t n = ZSTD_compress2(c, b->data + b->len, b->cap - b->len, text.ptr, text.len);
+	ck_assert(!ZSTD_isError(n));
+	b->len += n;
+	ZSTD_freeCCtx(c);
+}
+
+/*
+ * Archives of many zstd frames, each put together another way: what workers make of them side by side is what is read one after the other, also where
+ * they are cut, damaged or say something wrong.
+ */
+START_TEST(many_frames)
+{
+	struct buffer text = BUFFER_INIT, archive = BUFFER_INIT, plain = BUFFER_INIT, ahead = BUFFER_INIT;
+	struct workers *w = workers_new(3);
+	uint64_t seed = (uint64_t)_i + 1;
+	size_t least_offset = SIZE_MAX;
+
+	while (text.len < (size_t)9 << 20) {
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		buffer_printf(&text, "%08x\n", (unsigned)(seed >> 32));
+	}
+	for (size_t at = 0; at < text.len;) {
+		/* Tiny, some, large, larger than is unpacked side by side; the last is often all that rests. */
+		static const size_t sizes[] = { 1, 100, 5000, 100000, 300000, 1 << 20, 3 << 20, 5 << 20 };
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		size_t n = sizes[(seed >> 33) % (_i % 2 ? COUNT(sizes) : 5)], rest = text.len - at;
+		if ((seed >> 40) % 4 == 0)
+			buffer_append_span(&archive, SPAN("\x50\x2a\x4d\x18\3\0\0\0abc")); /* skippable */
+		if ((seed >> 44) % 4 == 0)
+			add_frame(&archive, SPAN(""), (seed >> 50) % 2);
+		if (archive.len > (1 << 20) && least_offset == SIZE_MAX)
+			least_offset = archive.len;
+		n = n < rest ? n : rest;
+		/* Some are packed much tighter than it seems: their content is not known beforehand. */
+		add_frame(&archive, span_of(text.data + at, n), (seed >> 55) % 3);
+		at += n;
+	}
+	for (int way = 0; way < 12; way++) {
+		struct diag_list plain_diags = DIAG_LIST_INIT, ahead_diags = DIAG_LIST_INIT;
+		struct buffer copy = BUFFER_INIT;
+
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		buffer_append_span(&copy, buffer_span(&archive));
+		size_t where = (size_t)(seed >> 20) % copy.len;
+		if (way >= 1 && way < 7)
+			copy.data[where] = (char)(copy.data[where] ^ (1 << seed % 8)); /* damage, in a header, a block, a checksum */
+		else if (way == 7)
+			copy.data[least_offset + 5] ^= 0x15; /* what a frame's header says of its size */
+		else if (way == 8)
+			copy.len = where;
+		else if (way == 9)
+			buffer_append_span(&copy, SPAN("garbage"));
+		else if (way == 10)
+			buffer_append_span(&copy, SPAN("\x28\xb5\x2f\xfd"));
+		else if (way == 11)
+			copy.len--;
+		buffer_clear(&plain);
+		buffer_clear(&ahead);
+		read_all(buffer_span(&copy), 1 << 18, &plain, &plain_diags);
+		read_all_by(buffer_span(&copy), w, 100000, &ahead, &ahead_diags);
+		ck_assert_msg(same(&ahead, buffer_span(&plain)), "way %d, byte %zu", way, where);
+		ck_assert(way || same(&ahead, buffer_span(&text)));
+		ck_assert(way < 8 || plain_diags.n == 1 || way == 8);
+		ck_assert_uint_eq(ahead_diags.n, plain_diags.n);
+		if (plain_diags.n) {
+			ck_assert_str_eq(ahead_diags.items[0].text, plain_diags.items[0].text);
+			ck_assert_str_eq(ahead_diags.items[0].hint, plain_diags.items[0].hint);
+		}
+		diag_list_release(&plain_diags);
+		diag_list_release(&ahead_diags);
+		buffer_release(&copy);
+	}
+	/* Freed while frames are under way; a frame that unpacks to far more than its packed size promises. */
+	for (int n = 0; n < 3; n++) {
+		struct diag_list diags = DIAG_LIST_INIT;
+		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
+		struct block block = BLOCK_INIT;
+
+		reader_read_ahead(r, w);
+		for (int i = 0; i < n; i++)
+			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
+		reader_free(r);
+		block_release(&block);
+		diag_list_release(&diags);
+	}
+	buffer_clear(&text);
+	while (text.len < (size_t)12 << 20)
+		buffer_append_span(&text, SPAN("0123456789abcde\n"));
+	buffer_clear(&plain);
+	buffer_append_span(&plain, buffer_span(&archive));
+	buffer_clear(&archive);
+	add_frame(&archive, buffer_span(&text), false);
+	buffer_append_span(&archive, buffer_span(&plain));
+	struct diag_list diags = DIAG_LIST_INIT;
+	buffer_clear(&ahead);
+	buffer_clear(&plain);
+	read_all(buffer_span(&archive), 1 << 18, &plain, &diags);
+	read_all_by(buffer_span(&archive), w, 100000, &ahead, &diags);
+	ck_assert(same(&ahead, buffer_span(&plain)));
+	ck_assert(span_starts_with(buffer_span(&ahead), buffer_span(&text)));
+	ck_assert_uint_eq(diags.n, 0);
+	workers_free(w);
+	buffer_release(&text);
+	buffer_release(&archive);
+	buffer_release(&plain);
+	buffer_release(&ahead);
+}
+END_TEST
+
 /* What may stand behind, before or between the parts. %A: the archive of "text\n". */
 static const struct {
 	const char *name;
@@ -851,6 +968,7 @@ int main(void)
 	tcase_set_timeout(unpack, 300);
 	tcase_add_loop_test(unpack, truncated_anywhere, 0, COUNT(compressions));
 	tcase_add_loop_test(unpack, read_ahead, 0, COUNT(compressions));
+	tcase_add_loop_test(unpack, many_frames, 0, 4);
 	tcase_add_loop_test(unpack, parts_one_after_another, 0, COUNT(compressions));
 	tcase_add_loop_test(unpack, around_the_parts, 0, COUNT(surroundings));
 	tcase_add_test(unpack, gzip_headers);
