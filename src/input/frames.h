@@ -3,7 +3,7 @@
  * (frames_cut()), and gives them in their order; what they hold is taken in the same order. What comes out, damage included, is what one unpacker would
  * have made of all of them: a frame knows nothing of the one before. Internal to input/.
  *
- * Memory is bounded: four portions are under way, each of which unpacks to 4 MiB at most, or to what its headers say where that is less; one that
+ * Memory is bounded: four portions are under way, each of which unpacks to 2 MiB at most, or to what its headers say where that is less; one that
  * turns out to be larger waits until it is the first, and is then unpacked as it is read.
  */
 #ifndef TOCSIN_INPUT_FRAMES_H
@@ -14,7 +14,7 @@
 
 /* Frames that take more than this packed, or FRAMES_CONTENT_MAX unpacked, are no matter for this. */
 #define FRAMES_INPUT_MAX ((size_t)1 << 20)
-#define FRAMES_CONTENT_MAX ((size_t)4 << 20)
+#define FRAMES_CONTENT_MAX ((size_t)2 << 20)
 
 struct frames;
 

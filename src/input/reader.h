@@ -24,7 +24,8 @@ struct reader *reader_open(const char *path, struct diag_list *diags);
 void reader_free(struct reader *r);
 /*
  * From now on an archive in a file, unless it is small, is unpacked by these workers, ahead of the caller, who reads by reader_read_block() alone. What is
- * read, and what is said, stays the same. It takes up to 4 MiB. w outlives the reader.
+ * read, and what is said, stays the same. It takes up to 4 MiB, of a .zst of many frames 18 MiB (frames.h). w outlives
+ * the reader.
  */
 void reader_read_ahead(struct reader *r, struct workers *w);
 
