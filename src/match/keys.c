@@ -159,8 +159,8 @@ void keys_classify(const struct key_table *t, struct span block, const struct re
 	for (size_t i = 0; i < records->n; i++) {
 		const struct record *r = &records->items[i];
 		const char *p = block.ptr + r->offset;
-		uint8_t miss = r->lines == 1 ? other : KEYS_UNKNOWN;
-		unsigned class;
+		uint8_t miss = r->lines == 1 ? other : KEYS_UNKNOWN, class;
+		const struct key *key;
 
 		if (__builtin_expect(r->flags != RECORD_STAMPED || r->len < at || p[STAMPED_LENGTH] != ' ' || !(*p >= '0' && *p <= '9'), 0)) {
 			classes[i] = KEYS_UNKNOWN;
@@ -170,10 +170,19 @@ void keys_classify(const struct key_table *t, struct span block, const struct re
 			classes[i] = miss;
 			continue;
 		}
-		for (class = t->first[hash3(p + at)]; class != 0; class = t->keys[class].next)
-			if (__builtin_expect(key_text_at(&t->keys[class].text, p + at, r->len - at), 1))
-				break;
-		classes[i] = class ? (uint8_t)class : miss;
+		/* Nearly always the first key is it, or there is none: no branch tells these two apart. */
+		class = t->first[hash3(p + at)];
+		key = &t->keys[class];
+		if (__builtin_expect(key->next != 0 || key->text.len > 16, 0)) {
+			for (; class != 0; class = t->keys[class].next)
+				if (key_text_at(&t->keys[class].text, p + at, r->len - at))
+					break;
+		} else {
+			bool same = !(differs(&key->text, p + at, 0) | differs(&key->text, p + at, 1)) & (r->len - at >= key->text.len);
+
+			class &= (uint8_t)-same;
+		}
+		classes[i] = (uint8_t)(class | (miss & (uint8_t)-(class == 0)));
 	}
 }
 

@@ -15,7 +15,8 @@
  *	                                                              each of the four alignments is put into the table.
  *	short literals (3 to 6)     every position, grams of 3 bytes  one gram is enough.
  *	                            Where there are few of them and the processor has AVX2, the grams' nibbles are looked up 32 bytes at a
- *	                            time instead of hashes in the map: six times as fast.
+ *	                            time instead of hashes in the map: six times as fast; with AVX-512 VBMI the bytes themselves,
+ *	                            64 at a time.
  *	of bytes above ASCII only   memchr of the first byte          rare, and used by caseless regexes alone.
  *
  * Which gram stands for a literal is free, and it matters: one that is common in the text ("crew", "sess") costs as much as a
@@ -79,6 +80,7 @@ struct pass {
 	bool nibbles; /* few enough short grams for the tables below */
 	/* By place in the gram and nibble: a bit for each of 8 groups of grams. */
 	uint8_t low[SHORT_GRAM][16], high[SHORT_GRAM][16];
+	uint8_t bytes[SHORT_GRAM][128]; /* the same by byte, of which the highest bit does not count: for processors that look up 128 at once */
 };
 
 struct prefilter {
@@ -106,6 +108,16 @@ static inline bool has_avx2(void)
 {
 #ifdef HAVE_AVX2_PASS
 	return __builtin_cpu_supports("avx2");
+#else
+	return false;
+#endif
+}
+
+/* With look-ups of bytes among 128. */
+static inline bool has_avx512(void)
+{
+#ifdef HAVE_AVX2_PASS
+	return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
 #else
 	return false;
 #endif
@@ -284,6 +296,8 @@ static void nibbles_init(struct pass *pass, const uint32_t *grams, size_t n)
 			/* Either case: the grams are folded, the text is not. */
 			pass->high[k][c >> 4] |= group;
 			pass->high[k][(c & ~0x20u) >> 4] |= group;
+			pass->bytes[k][c & 0x7f] |= group;
+			pass->bytes[k][c & 0x5f] |= group;
 		}
 	}
 	pass->nibbles = true;
@@ -652,6 +666,34 @@ __attribute__((target("avx2"))) static inline uint32_t nibbles_mask(const struct
 	return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(r, _mm256_setzero_si256()));
 }
 
+/* 64 bytes at text, of which len are of the block: no more than 64 behind its end are read. */
+__attribute__((target("avx512bw"))) static inline __m512i load_text(const unsigned char *text, size_t len, unsigned k)
+{
+	return __builtin_expect(len >= k, 1) ? _mm512_loadu_si512(text + k) : _mm512_maskz_loadu_epi8(~UINT64_C(0) >> k, text + k);
+}
+
+/* The same, by the byte rather than by its nibbles, 64 at a time: a bit for each of the words that holds such a place, whose bits are in masks. */
+__attribute__((target("avx512bw,avx512vbmi"))) static uint64_t bytes_words(const struct pass *pass, const unsigned char *text, size_t len, uint64_t *masks)
+{
+	/* All six stay in registers. */
+	const __m512i a0 = _mm512_loadu_si512(pass->bytes[0]), a1 = _mm512_loadu_si512(pass->bytes[0] + 64);
+	const __m512i b0 = _mm512_loadu_si512(pass->bytes[1]), b1 = _mm512_loadu_si512(pass->bytes[1] + 64);
+	const __m512i c0 = _mm512_loadu_si512(pass->bytes[2]), c1 = _mm512_loadu_si512(pass->bytes[2] + 64);
+	uint64_t words = 0;
+
+	for (size_t i = 0; i < STRETCH_WORDS && i * 64 < len; i++) {
+		const unsigned char *t = text + i * 64;
+		__m512i r = _mm512_and_si512(_mm512_permutex2var_epi8(a0, load_text(t, len - i * 64, 0), a1),
+					     _mm512_permutex2var_epi8(b0, load_text(t, len - i * 64, 1), b1));
+
+		masks[i] = _mm512_test_epi8_mask(r, _mm512_permutex2var_epi8(c0, load_text(t, len - i * 64, 2), c1));
+		if (len - i * 64 < 64)
+			masks[i] &= (UINT64_C(1) << (len - i * 64)) - 1;
+		words |= (uint64_t)(masks[i] != 0) << i;
+	}
+	return words;
+}
+
 /* pass_scan for few short grams. */
 __attribute__((target("avx2,bmi"))) static void nibbles_scan(const struct pass *pass, struct sink *s)
 {
@@ -659,11 +701,15 @@ __attribute__((target("avx2,bmi"))) static void nibbles_scan(const struct pass *
 	struct places found;
 	uint64_t masks[STRETCH_WORDS];
 
-	/* Reads up to 34 bytes behind the end, and pass_confirm rejects what is found there. */
+	const bool by_byte = has_avx512();
+
+	/* Reads up to 64 bytes behind the end, and pass_confirm rejects what is found there. */
 	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * 64) {
 		uint64_t words = 0;
 
-		for (size_t i = 0; i < STRETCH_WORDS && start + i * 64 < s->len; i++) {
+		if (by_byte)
+			words = bytes_words(pass, s->text + start, s->len - start, masks);
+		for (size_t i = 0; !by_byte && i < STRETCH_WORDS && start + i * 64 < s->len; i++) {
 			const unsigned char *t = s->text + start + i * 64;
 
 			masks[i] = nibbles_mask(&local, t);

@@ -205,6 +205,22 @@ __attribute__((target("avx2,bmi"))) static void stretch_scan_avx2(struct stretch
 }
 #endif
 
+#ifdef HAVE_AVX2_SCAN
+__attribute__((target("avx512bw,bmi"))) static void stretch_scan_avx512(struct stretch *s, const char *p, size_t len)
+{
+	const __m512i newline = _mm512_set1_epi8('\n');
+	const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)wanted_by_nibble));
+
+	for (unsigned word = 0; word * 64 < len; word++) {
+		__m512i v = _mm512_loadu_si512(p + word * 64);
+		uint64_t n = _mm512_cmpeq_epi8_mask(v, newline), all = _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(table, v), v);
+		uint64_t in = within(len - word * 64);
+
+		stretch_put(s, word, n & in, (all ^ n) & in);
+	}
+}
+#endif
+
 #ifdef __SSE2__
 static inline uint64_t mask64(const __m128i v[4], __m128i c)
 {
@@ -258,7 +274,9 @@ static void stretch_fill(struct stretch *s, const char *p, size_t len)
 	s->n_newlines = s->newline = 0;
 	s->special_words = 0;
 #ifdef HAVE_AVX2_SCAN
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
+	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
+		stretch_scan_avx512(s, p, len);
+	else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
 		stretch_scan_avx2(s, p, len);
 	else
 #endif
