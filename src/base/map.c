@@ -6,7 +6,10 @@
  */
 #include "base/map.h"
 #include "base/memory.h"
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
 
 /* Inlined, the short-key paths of XXH3 need no call; and no second copy of the library's state is linked. */
 #define XXH_INLINE_ALL
@@ -17,6 +20,25 @@
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(len ? p : "", len, seed);
+}
+
+static uint64_t secret;
+static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
+
+static void secret_make(void)
+{
+	struct timespec now;
+
+	if (getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now); /* early while a machine starts: better than none */
+	secret = hash_bytes(&now, sizeof now, (uint64_t)(uintptr_t)&now);
+}
+
+uint64_t hash_secret(void)
+{
+	pthread_once(&secret_once, secret_make);
+	return secret;
 }
 
 struct hash_stream {
@@ -93,13 +115,13 @@ struct map_entry *map_find(const struct map *m, struct span key)
 
 	if (m->n == 0)
 		return NULL;
-	i = slot_of(m, key, hash_bytes(key.ptr, key.len, 0));
+	i = slot_of(m, key, hash_bytes(key.ptr, key.len, hash_secret()));
 	return m->slots[i] ? m->entries[m->slots[i] - 1] : NULL;
 }
 
 struct map_entry *map_add(struct map *m, struct span key, bool *ret_new)
 {
-	uint64_t hash = hash_bytes(key.ptr, key.len, 0);
+	uint64_t hash = hash_bytes(key.ptr, key.len, hash_secret());
 	struct map_entry *e;
 	char *copy;
 	size_t i;

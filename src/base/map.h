@@ -36,7 +36,12 @@ void map_release(struct map *m);
 
 /* The hash used throughout: XXH3 of 64 bits. Stable: ids and checkpoints rest on it. */
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed);
-/* The same, with seed 0, of bytes that come in pieces. */
+/*
+ * A seed for tables in memory that hold what logs say: another one in each process, so that nobody can write a log whose names all fall in one place.
+ * Nothing that leaves the process may depend on it.
+ */
+uint64_t hash_secret(void);
+/* hash_bytes() with seed 0, of bytes that come in pieces. */
 struct hash_stream;
 struct hash_stream *hash_stream_new(void);
 void hash_stream_free(struct hash_stream *h);

@@ -19,25 +19,32 @@ void strings_release(struct strings *t)
 	*t = (struct strings){ 0 };
 }
 
-/* The pool's own hash: names are short, and each event asks for several. */
-static inline uint32_t hash_of(struct span s)
+/*
+ * The pool's own hash: names are short, and each event asks for several. Both halves of a short name are multiplied, each with a secret in it; 128 bits of
+ * product are folded to 64, as wyhash does (Wang Yi, https://github.com/wangyi-fudan/wyhash).
+ */
+static inline uint32_t hash_of(const struct strings *t, struct span s)
 {
-	uint64_t first = 0, last = 0, h;
+#ifdef __SIZEOF_INT128__
+	uint64_t first = 0, last = 0;
 
-	if (s.len > 2 * sizeof first)
-		return (uint32_t)hash_bytes(s.ptr, s.len, 0);
-	if (s.len >= sizeof first) {
-		memcpy(&first, s.ptr, sizeof first);
-		memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
-	} else if (s.len >= 4) {
-		memcpy(&first, s.ptr, 4);
-		memcpy(&last, s.ptr + s.len - 4, 4);
-	} else if (s.len) {
-		first = (unsigned char)s.ptr[0] | (uint64_t)(unsigned char)s.ptr[s.len / 2] << 8 | (uint64_t)(unsigned char)s.ptr[s.len - 1] << 16;
+	if (s.len <= 2 * sizeof first) {
+		if (s.len >= sizeof first) {
+			memcpy(&first, s.ptr, sizeof first);
+			memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+		} else if (s.len >= 4) {
+			memcpy(&first, s.ptr, 4);
+			memcpy(&last, s.ptr + s.len - 4, 4);
+		} else if (s.len) {
+			first = (unsigned char)s.ptr[0] | (uint64_t)(unsigned char)s.ptr[s.len / 2] << 8 | (uint64_t)(unsigned char)s.ptr[s.len - 1] << 16;
+		}
+		first ^= t->secret;
+		last ^= t->secret * UINT64_C(0x9E3779B97F4A7C15) ^ s.len;
+		__extension__ unsigned __int128 product = (unsigned __int128)first * last;
+		return (uint32_t)(product ^ product >> 64);
 	}
-	h = (first ^ s.len) * UINT64_C(0x9E3779B97F4A7C15) + last;
-	h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-	return (uint32_t)(h ^ h >> 32);
+#endif
+	return (uint32_t)hash_bytes(s.ptr, s.len, t->secret);
 }
 
 static void slot_insert(struct strings *t, string_id id)
@@ -52,6 +59,8 @@ static void slot_insert(struct strings *t, string_id id)
 
 static void make_slots(struct strings *t, uint32_t n)
 {
+	if (!t->n_slots)
+		t->secret = hash_secret();
 	free(t->slots);
 	t->n_slots = n;
 	t->slots = xcalloc(t->n_slots, sizeof *t->slots);
@@ -75,7 +84,7 @@ static string_id add(struct strings *t, struct span s, uint32_t hash)
 	string_id id;
 
 	if ((t->n_used + 1) * 4 > t->n_slots * 3)
-		make_slots(t, t->n_slots ? t->n_slots * 2 : 64);
+		make_slots(t, t->n_slots * 2);
 	if (t->n_free) {
 		id = t->free_ids[--t->n_free];
 	} else {
@@ -102,11 +111,13 @@ string_id strings_get(struct strings *t, struct span s)
 {
 	if (s.len > STRING_LIMIT)
 		s.len = STRING_LIMIT;
-	uint32_t hash = hash_of(s);
+	if (!t->n_slots)
+		make_slots(t, 64);
+	uint32_t hash = hash_of(t, s);
 	uint32_t mask = t->n_slots - 1;
 	string_id id;
 
-	for (uint32_t i = hash & mask; t->n_slots && (id = t->slots[i]); i = (i + 1) & mask) {
+	for (uint32_t i = hash & mask; (id = t->slots[i]); i = (i + 1) & mask) {
 		struct string_entry *e = t->by_id[id];
 		if (e->hash == hash && e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
 			e->refs++;

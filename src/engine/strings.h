@@ -22,6 +22,7 @@ struct strings {
 	uint32_t n_free, cap_free;
 	string_id *slots;
 	uint32_t n_slots, n_used;
+	uint64_t secret; /* in every hash: see hash_secret() */
 };
 
 void strings_release(struct strings *t);
