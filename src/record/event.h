@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/timestamp.h"
 #include "record/field.h"
+#include <assert.h>
 
 struct source;
 
@@ -111,6 +112,7 @@ static inline void event_write_text(struct event_writer *w, enum builtin_field f
 }
 static inline void event_write_end(struct event *e, const struct event_writer *w)
 {
+	assert(w->n <= EVENT_ROOM);
 	e->n_values = w->n;
 }
 /* Replaces all values of a field by one. */
