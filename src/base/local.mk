@@ -4,6 +4,7 @@ tocsin_lib += \
 	src/base/block.c src/base/block.h \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/codec.c src/base/codec.h \
+	src/base/cpu.c src/base/cpu.h \
 	src/base/diag.c src/base/diag.h \
 	src/base/disk.c src/base/disk.h \
 	src/base/map.c src/base/map.h \

@@ -50,8 +50,11 @@ static void do_first(struct workers *w)
 		put_first(w, j);
 	else
 		j->done = true;
-	if (w->n_waiting)
+	if (w->n_waiting) { /* who is woken while the mutex is held goes back to sleep at once */
+		pthread_mutex_unlock(&w->mutex);
 		pthread_cond_broadcast(&w->told);
+		pthread_mutex_lock(&w->mutex);
+	}
 }
 
 static void *work(void *context)
@@ -119,11 +122,12 @@ static void start(struct workers *w, struct job *j, void (*put)(struct workers *
 	pthread_mutex_lock(&w->mutex);
 	j->done = false;
 	put(w, j);
-	if (w->n_idle)
-		pthread_cond_signal(&w->given);
-	else if (w->n < w->most)
+	bool idle = w->n_idle > 0;
+	if (!idle && w->n < w->most)
 		hire(w);
 	pthread_mutex_unlock(&w->mutex);
+	if (idle)
+		pthread_cond_signal(&w->given);
 }
 
 void workers_start(struct workers *w, struct job *j)

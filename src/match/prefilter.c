@@ -27,6 +27,7 @@
  */
 #include "match/prefilter.h"
 
+#include "base/cpu.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -103,25 +104,6 @@ struct prefilter {
 
 #define FOLD32 UINT32_C(0x20202020)
 #define FOLD64 UINT64_C(0x2020202020202020)
-
-static inline bool has_avx2(void)
-{
-#ifdef HAVE_AVX2_PASS
-	return __builtin_cpu_supports("avx2");
-#else
-	return false;
-#endif
-}
-
-/* With look-ups of bytes among 128. */
-static inline bool has_avx512(void)
-{
-#ifdef HAVE_AVX2_PASS
-	return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
-#else
-	return false;
-#endif
-}
 
 static inline uint32_t load32(const unsigned char *p)
 {
@@ -333,7 +315,7 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 		n_distinct++;
 	}
 #ifdef HAVE_AVX2_PASS
-	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && has_avx2())
+	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && cpu_has(CPU_AVX2))
 		nibbles_init(pass, distinct, n_distinct);
 #else
 	(void)is_short;
@@ -421,7 +403,7 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 	p->byte_literals = xcalloc(n + 1, sizeof *p->byte_literals);
 	p->n_literals = n;
 #ifdef HAVE_AVX2_PASS
-	p->all_short = n <= ALL_SHORT_MAX && has_avx2();
+	p->all_short = n <= ALL_SHORT_MAX && cpu_has(CPU_AVX2);
 #endif
 	for (size_t i = 0; i < n; i++) {
 		size_t len = literals[i].len < PREFILTER_LITERAL_MAX ? literals[i].len : PREFILTER_LITERAL_MAX;
@@ -701,7 +683,7 @@ __attribute__((target("avx2,bmi"))) static void nibbles_scan(const struct pass *
 	struct places found;
 	uint64_t masks[STRETCH_WORDS];
 
-	const bool by_byte = has_avx512();
+	const bool by_byte = cpu_has(CPU_AVX512);
 
 	/* Reads up to 64 bytes behind the end, and pass_confirm rejects what is found there. */
 	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * 64) {
@@ -768,7 +750,7 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	learn(p, block);
 	p->scanned += block.len;
 	if (p->has_long)
-		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK, has_avx2());
+		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK, cpu_has(CPU_AVX2));
 	sink_rewind(&s);
 #ifdef HAVE_AVX2_PASS
 	if (p->has_short && p->short_pass.nibbles)

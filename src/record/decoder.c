@@ -13,6 +13,7 @@
  * The caller gives everything from `start` on again; `scanned` says how much of it need not be looked at twice.
  */
 #include "record/decoder.h"
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "record/ansi.h"
 #include "record/format.h"
@@ -274,9 +275,9 @@ static void stretch_fill(struct stretch *s, const char *p, size_t len)
 	s->n_newlines = s->newline = 0;
 	s->special_words = 0;
 #ifdef HAVE_AVX2_SCAN
-	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
+	if (cpu_has(CPU_AVX512))
 		stretch_scan_avx512(s, p, len);
-	else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
+	else if (cpu_has(CPU_AVX2))
 		stretch_scan_avx2(s, p, len);
 	else
 #endif

@@ -2,6 +2,7 @@
  * test_match.c: exact matching by tables, and the properties that make the prefilter safe: what a naive search finds the prefilter
  * finds; what PCRE2 matches holds one of the regex's literals; prefilter and match give what match alone gives.
  */
+#include "base/cpu.h"
 #include "match_rules.h"
 
 #include "match/keys.h"
@@ -953,6 +954,7 @@ START_TEST(prefilter_like_the_naive_way)
 			records.n_escaped += records.items[records.n - 1].flags != 0;
 			at += size + gap;
 		}
+		cpu_limit = (enum cpu_level)(round % CPU_LEVELS);
 		p = prefilter_new(literals, n);
 		for (int again = 0; again < 2; again++) {
 			prefilter_scan(p, span_of(text, len), &records, &hits);
@@ -1348,6 +1350,7 @@ START_TEST(scan_and_match_like_match_alone)
 
 	seed = 77 + (uint64_t)_i;
 	for (int round = 0; round < (keyed ? 250 : 120); round++) {
+		cpu_limit = (enum cpu_level)(round % CPU_LEVELS);
 		struct diag_list diags = DIAG_LIST_INIT;
 		struct record_list records = { 0 };
 		struct buffer log = BUFFER_INIT;

@@ -1,0 +1,31 @@
+/*
+ * cpu.h: which vector instructions may be used. What runs on this machine decides; tests take some away, so that each way of doing a thing is tried
+ * on one machine. Not to be changed while other threads run.
+ */
+#ifndef TOCSIN_BASE_CPU_H
+#define TOCSIN_BASE_CPU_H
+
+#include <stdbool.h>
+
+enum cpu_level {
+	CPU_PLAIN,  /* what every machine of this kind has */
+	CPU_AVX2,   /* and BMI */
+	CPU_AVX512, /* and BW, VBMI */
+	CPU_LEVELS
+};
+
+extern enum cpu_level cpu_limit; /* no more than this is used; CPU_AVX512 at first */
+
+static inline bool cpu_has(enum cpu_level level)
+{
+	if (level > cpu_limit)
+		return false;
+#if defined(__x86_64__) && defined(__GNUC__)
+	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+	return level == CPU_PLAIN || (avx2 && (level == CPU_AVX2 || (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi"))));
+#else
+	return level == CPU_PLAIN;
+#endif
+}
+
+#endif
