@@ -7,10 +7,28 @@
 
 #include <stdlib.h>
 
+#define BLOCK_ALIGN ((size_t)4096)
+
 void block_release(struct block *b)
 {
 	free(b->data);
 	*b = (struct block)BLOCK_INIT;
+}
+
+/* Bytes are read to the begin of a page: the kernel copies them from one, and is slower where the two are nearly, but not quite, in step. */
+static void block_grow_to(struct block *b, size_t cap)
+{
+	char *data;
+
+	cap = (cap + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
+	data = aligned_alloc(BLOCK_ALIGN, cap);
+	if (!data)
+		xmalloc(SIZE_MAX); /* says out of memory */
+	if (b->len)
+		memcpy(data + b->start, b->data + b->start, b->len);
+	free(b->data);
+	b->data = data;
+	b->cap = cap;
 }
 
 char *block_room(struct block *b, size_t n)
@@ -29,8 +47,7 @@ char *block_room(struct block *b, size_t n)
 		/* Long records come piece by piece. */
 		if (b->len > BLOCK_FRONT)
 			cap += cap / 2;
-		b->data = xrealloc(b->data, cap);
-		b->cap = cap;
+		block_grow_to(b, cap);
 	}
 	return b->data + b->start + b->len;
 }
