@@ -17,7 +17,8 @@ struct ahead {
 	struct workers *workers;
 	ahead_fill *fill;
 	void *context;
-	struct block blocks[AHEAD_BLOCKS];
+	struct block blocks[AHEAD_BLOCKS_MAX];
+	unsigned n_blocks;
 	struct job job;
 	bool started;
 	uint64_t n_filled, n_taken; /* of which each side writes one; atomic, as are the next two */
@@ -44,7 +45,7 @@ static ssize_t block_fill(struct ahead *a, struct block *b)
 
 static bool is_full(const struct ahead *a)
 {
-	return __atomic_load_n(&a->n_filled, __ATOMIC_RELAXED) - __atomic_load_n(&a->n_taken, __ATOMIC_ACQUIRE) == AHEAD_BLOCKS;
+	return __atomic_load_n(&a->n_filled, __ATOMIC_RELAXED) - __atomic_load_n(&a->n_taken, __ATOMIC_ACQUIRE) == a->n_blocks;
 }
 
 /* Fills one block. */
@@ -54,7 +55,7 @@ static void run(void *context)
 
 	if (a->ended || __atomic_load_n(&a->stop, __ATOMIC_RELAXED) || is_full(a))
 		return;
-	struct block *b = &a->blocks[a->n_filled % AHEAD_BLOCKS];
+	struct block *b = &a->blocks[a->n_filled % a->n_blocks];
 	ssize_t end = block_fill(a, b);
 	if (end <= 0) {
 		a->end = end;
@@ -65,11 +66,12 @@ static void run(void *context)
 	a->job.again = end > 0 && !is_full(a);
 }
 
-struct ahead *ahead_new(struct workers *w, ahead_fill *fill, void *context)
+struct ahead *ahead_new(struct workers *w, unsigned n_blocks, ahead_fill *fill, void *context)
 {
 	struct ahead *a = xcalloc(1, sizeof *a);
 
 	a->workers = w;
+	a->n_blocks = n_blocks;
 	a->fill = fill;
 	a->context = context;
 	a->job = (struct job){ .run = run, .context = a };
@@ -105,7 +107,7 @@ ssize_t ahead_read(struct ahead *a, struct block *to)
 			return a->end;
 		go_on(a); /* it saw no room just before there was some */
 	}
-	struct block *b = &a->blocks[a->n_taken % AHEAD_BLOCKS];
+	struct block *b = &a->blocks[a->n_taken % a->n_blocks];
 	ssize_t n = (ssize_t)b->len;
 	block_take(to, b);
 	__atomic_store_n(&a->n_taken, a->n_taken + 1, __ATOMIC_RELEASE);
@@ -120,7 +122,7 @@ void ahead_free(struct ahead *a)
 		__atomic_store_n(&a->stop, true, __ATOMIC_RELAXED);
 		workers_wait(a->workers, &a->job);
 	}
-	for (size_t i = 0; i < AHEAD_BLOCKS; i++)
+	for (size_t i = 0; i < a->n_blocks; i++)
 		block_release(&a->blocks[i]);
 	free(a);
 }

@@ -9,8 +9,8 @@
 
 #include <sys/types.h>
 
-/* So many blocks of this size wait at most, the one that is being filled included. */
-#define AHEAD_BLOCKS 16
+/* So many blocks of this size can wait at most, the one that is being filled included. */
+#define AHEAD_BLOCKS_MAX 16
 #define AHEAD_BLOCK_BYTES ((size_t)256 << 10)
 
 struct ahead;
@@ -18,8 +18,8 @@ struct ahead;
 /* Puts up to len bytes (at least 1) into buf; > 0: how many; else there are no more, and why is the caller's to say. */
 typedef ssize_t ahead_fill(void *context, void *buf, size_t len);
 
-/* fill is called by workers, one at a time, and nobody else may touch what it uses until ahead_read() has returned <= 0. w outlives it. */
-struct ahead *ahead_new(struct workers *w, ahead_fill *fill, void *context);
+/* fill is called by workers, one at a time, and nobody else may touch what it uses until ahead_read() has returned <= 0. w outlives it. n_blocks: how many wait. */
+struct ahead *ahead_new(struct workers *w, unsigned n_blocks, ahead_fill *fill, void *context);
 /* Puts the next bytes behind those in `to`, which takes over their memory where it can: how many; or the number <= 0 of fill() behind them, again and again. */
 ssize_t ahead_read(struct ahead *a, struct block *to);
 /* Waits for the present fill(). */

@@ -8,7 +8,7 @@
  *	    └──────→ ARCHIVE ──→ ENDED
  *	any, on an error ──→ ENDED
  *
- * Where workers read ahead, all that read_archive() uses is theirs until it ends; but for bytes_in, which may be asked for at any time.
+ * Where workers read ahead, all that read_archive() or read_plain() uses is theirs until it ends; but for bytes_in, which may be asked for at any time.
  */
 #include "input/reader.h"
 #include "base/memory.h"
@@ -26,8 +26,12 @@
 #define SNIFF_SIZE ((size_t)4 << 10)
 /* Linux reads no more at once. */
 #define READ_MAX ((size_t)1 << 30)
-/* Smaller archives are unpacked before a thread is awake. */
+/* Smaller archives are unpacked before a thread is awake, and smaller files read. */
 #define AHEAD_MIN ((uint64_t)128 << 10)
+#define AHEAD_PLAIN_MIN ((uint64_t)1 << 20)
+/* Unpacking goes by leaps; a file that is in memory is only copied. */
+#define AHEAD_ARCHIVE_BLOCKS AHEAD_BLOCKS_MAX
+#define AHEAD_PLAIN_BLOCKS 3
 
 enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
 
@@ -46,7 +50,7 @@ struct reader {
 	struct workers *workers; /* NULL: nothing is read ahead */
 	struct ahead *ahead;
 	struct frames *frames; /* before that, the small frames at a zstd archive's beginning; NULL: none */
-	bool begun_ahead, cut_last; /* cut_last: no further portion can be cut from here */
+	bool plain_ahead, begun_ahead, cut_last; /* cut_last: no further portion can be cut from here */
 	struct diag_list ahead_diags; /* what they have to say */
 	int64_t mtime_ns;
 };
@@ -227,12 +231,13 @@ static ssize_t fill_ahead(void *context, void *buf, size_t len)
 {
 	struct reader *r = context;
 
-	return read_archive(r, buf, len, &r->ahead_diags);
+	return r->state == READER_PLAIN ? read_plain(r, buf, len, &r->ahead_diags) : read_archive(r, buf, len, &r->ahead_diags);
 }
 
-void reader_read_ahead(struct reader *r, struct workers *w)
+void reader_read_ahead(struct reader *r, struct workers *w, bool plain)
 {
 	r->workers = w;
+	r->plain_ahead = plain && r->regular;
 }
 
 static ssize_t read_from_workers(struct reader *r, struct block *b, struct diag_list *diags)
@@ -296,13 +301,15 @@ static ssize_t read_from_frames(struct reader *r, struct block *b, struct diag_l
 	return READER_EOF;
 }
 
-/* An archive whose reading ahead is worth it. */
+/* Where reading ahead is worth it. */
 static void begin_ahead(struct reader *r)
 {
+	bool plain = r->state == READER_PLAIN;
+
 	r->begun_ahead = true;
-	if (!r->workers || reader_size(r) < AHEAD_MIN)
+	if (!r->workers || (plain && !r->plain_ahead) || reader_size(r) < (plain ? AHEAD_PLAIN_MIN : AHEAD_MIN))
 		return;
-	r->ahead = ahead_new(r->workers, fill_ahead, r);
+	r->ahead = ahead_new(r->workers, plain ? AHEAD_PLAIN_BLOCKS : AHEAD_ARCHIVE_BLOCKS, fill_ahead, r);
 	if (r->compression != COMPRESSION_ZSTD)
 		return;
 	r->in = xrealloc(r->in, FRAMES_INPUT_MAX);
@@ -352,7 +359,7 @@ ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct 
 
 	if (n <= 0)
 		return n;
-	if (r->state == READER_ARCHIVE && !r->begun_ahead)
+	if ((r->state == READER_ARCHIVE || r->state == READER_PLAIN) && !r->begun_ahead)
 		begin_ahead(r);
 	if (r->state == READER_ARCHIVE && r->frames) {
 		n = read_from_frames(r, b, diags);
@@ -361,7 +368,7 @@ ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct 
 		frames_free(r->frames);
 		r->frames = NULL;
 	}
-	if (r->state == READER_ARCHIVE && r->ahead)
+	if (r->state != READER_ENDED && r->ahead)
 		return note(r, read_from_workers(r, b, diags));
 	if (r->state == READER_ENDED)
 		return READER_EOF;

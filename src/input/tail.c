@@ -1167,7 +1167,7 @@ enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *re
 				return step;
 			t->at_end = false;
 		}
-		reader_read_ahead(t->reader, t->workers);
+		reader_read_ahead(t->reader, t->workers, t->purpose == TAIL_REPLAY);
 		ssize_t n = reader_read_block(t->reader, b, len, diags);
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
 		/* It may have been cut off, and written beyond this place, since it was looked at. */

@@ -45,7 +45,7 @@ enum tail_purpose {
 /* s: not standard input; it outlives the tail. */
 struct tail *tail_new(const struct stream *s, enum tail_purpose purpose);
 void tail_free(struct tail *t);
-/* Archives may be unpacked by workers: reader_read_ahead(). */
+/* Archives may be unpacked by workers, and in a replay other large files be read: reader_read_ahead(). */
 void tail_read_ahead(struct tail *t, struct workers *w);
 
 enum tail_step {

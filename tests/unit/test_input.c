@@ -123,7 +123,7 @@ static void read_all_by(struct span archive, struct workers *w, size_t read_size
 	struct block block = BLOCK_INIT;
 	ssize_t n;
 
-	reader_read_ahead(r, w);
+	reader_read_ahead(r, w, true);
 	for (;;) {
 		/* Something stands in front, a different length each time. */
 		for (size_t i = 0; i < out->len % 5; i++)
@@ -309,7 +309,7 @@ START_TEST(read_ahead)
 		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
 		struct block block = BLOCK_INIT;
 
-		reader_read_ahead(r, w);
+		reader_read_ahead(r, w, true);
 		for (int i = 0; i < n; i++)
 			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
 		reader_free(r);
@@ -410,7 +410,7 @@ START_TEST(many_frames)
 		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
 		struct block block = BLOCK_INIT;
 
-		reader_read_ahead(r, w);
+		reader_read_ahead(r, w, true);
 		for (int i = 0; i < n; i++)
 			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
 		reader_free(r);
