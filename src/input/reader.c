@@ -31,7 +31,7 @@
 #define AHEAD_PLAIN_MIN ((uint64_t)1 << 20)
 /* Unpacking goes by leaps; a file that is in memory is only copied. */
 #define AHEAD_ARCHIVE_BLOCKS AHEAD_BLOCKS_MAX
-#define AHEAD_PLAIN_BLOCKS 3
+#define AHEAD_PLAIN_BLOCKS 2
 
 enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
 

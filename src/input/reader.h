@@ -25,7 +25,7 @@ void reader_free(struct reader *r);
 /*
  * From now on an archive in a file, unless it is small, is unpacked by these workers, ahead of the caller, who reads by reader_read_block() alone. What is
  * read, and what is said, stays the same. It takes up to 4 MiB, of a .zst of many frames 18 MiB (frames.h). w outlives
- * the reader. plain: so is another large file read, 768 KiB ahead; it must not grow, nor be sought in after the first reader_read_block().
+ * the reader. plain: so is another large file read, 512 KiB ahead; it must not grow, nor be sought in after the first reader_read_block().
  */
 void reader_read_ahead(struct reader *r, struct workers *w, bool plain);
 
