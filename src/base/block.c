@@ -21,9 +21,7 @@ static void block_grow_to(struct block *b, size_t cap)
 	char *data;
 
 	cap = (cap + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
-	data = aligned_alloc(BLOCK_ALIGN, cap);
-	if (!data)
-		xmalloc(SIZE_MAX); /* says out of memory */
+	data = xaligned_alloc(BLOCK_ALIGN, cap);
 	if (b->len)
 		memcpy(data + b->start, b->data + b->start, b->len);
 	free(b->data);

@@ -47,10 +47,8 @@ struct hash_stream {
 
 struct hash_stream *hash_stream_new(void)
 {
-	struct hash_stream *h = aligned_alloc(_Alignof(struct hash_stream), sizeof *h);
+	struct hash_stream *h = xaligned_alloc(_Alignof(struct hash_stream), sizeof *h);
 
-	if (!h)
-		xmalloc(SIZE_MAX); /* says out of memory */
 	hash_stream_reset(h);
 	return h;
 }

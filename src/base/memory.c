@@ -42,6 +42,17 @@ void *xmalloc(size_t size)
 	return p;
 }
 
+void *xaligned_alloc(size_t align, size_t size)
+{
+	void *p;
+
+	check_size(size);
+	p = aligned_alloc(align, size);
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
 void *xcalloc(size_t n, size_t size)
 {
 	void *p;

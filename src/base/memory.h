@@ -10,6 +10,8 @@
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);
+/* align: a power of two; size: a multiple of it. */
+void *xaligned_alloc(size_t align, size_t size);
 char *xstrdup(const char *s);
 /* A NUL-terminated copy of len bytes. */
 char *xmemdup(const void *p, size_t len);

@@ -493,7 +493,7 @@ static uint64_t list_once(const char *directory, struct span base, struct listin
  * All generations of a log. A file that is renamed while its directory is read may be seen under both names, or under neither; so what was read is
  * believed when it reads the same once more.
  */
-static struct listing list_generations(const char *directory, struct span base)
+static struct listing list_log(const char *directory, struct span base)
 {
 	struct listing l = { .items = NULL };
 
@@ -548,7 +548,7 @@ static bool add_town_log(struct finding *fs, const char *town, size_t rank)
 {
 	char *log = join_path(town, town_layout[rank].path);
 	char *directory = directory_name(log);
-	struct listing l = list_generations(directory, base_name(log));
+	struct listing l = list_log(directory, base_name(log));
 	bool any = l.error != 0;
 
 	for (size_t i = 0; i < l.n; i++)
@@ -1012,7 +1012,7 @@ bool stream_generations(const char *log_path, struct stream *ret)
 	struct finding fs = { .diags = &unsaid };
 	struct stream_list list;
 	char *directory = directory_name(log_path);
-	struct listing l = list_generations(directory, base_name(log_path));
+	struct listing l = list_log(directory, base_name(log_path));
 	int error = l.error;
 
 	for (size_t i = 0; i < l.n; i++) {

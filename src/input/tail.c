@@ -27,7 +27,7 @@ struct tail {
 	const struct stream *stream;
 	enum tail_purpose purpose;
 	const char *live_path;
-	struct workers *workers; /* of archives; NULL: none */
+	struct workers *workers; /* who read ahead; NULL: nobody */
 	bool rotates;            /* live_path is the log's own name: its other generations are looked for beside it */
 	size_t next_named;       /* of the stream's files, which come first */
 

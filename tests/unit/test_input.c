@@ -266,6 +266,23 @@ START_TEST(parts_one_after_another)
 }
 END_TEST
 
+/* Frees readers of the file that are ahead of who reads. */
+static void free_while_ahead(struct span file, struct workers *w)
+{
+	for (int n = 0; n < 3; n++) {
+		struct diag_list diags = DIAG_LIST_INIT;
+		struct reader *r = reader_new(memory_file(file), "test");
+		struct block block = BLOCK_INIT;
+
+		reader_read_ahead(r, w, true);
+		for (int i = 0; i < n; i++)
+			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
+		reader_free(r);
+		block_release(&block);
+		diag_list_release(&diags);
+	}
+}
+
 /* Whole, cut and damaged: workers give the same bytes and say the same. */
 START_TEST(read_ahead)
 {
@@ -304,18 +321,15 @@ START_TEST(read_ahead)
 		diag_list_release(&ahead_diags);
 	}
 	/* Freed while there is no room, or it is at work. */
-	for (int n = 0; n < 3; n++) {
-		struct diag_list diags = DIAG_LIST_INIT;
-		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
-		struct block block = BLOCK_INIT;
-
-		reader_read_ahead(r, w, true);
-		for (int i = 0; i < n; i++)
-			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
-		reader_free(r);
-		block_release(&block);
-		diag_list_release(&diags);
-	}
+	free_while_ahead(buffer_span(&archive), w);
+	/* Plain files are read by workers, too. */
+	struct diag_list diags = DIAG_LIST_INIT;
+	buffer_clear(&ahead);
+	read_all_by(buffer_span(&text), w, 100000, &ahead, &diags);
+	ck_assert(same(&ahead, buffer_span(&text)));
+	ck_assert_uint_eq(diags.n, 0);
+	diag_list_release(&diags);
+	free_while_ahead(buffer_span(&text), w);
 	workers_free(w);
 	buffer_release(&text);
 	buffer_release(&archive);
@@ -405,18 +419,7 @@ START_TEST(many_frames)
 		buffer_release(&copy);
 	}
 	/* Freed while frames are under way; a frame that unpacks to far more than its packed size promises. */
-	for (int n = 0; n < 3; n++) {
-		struct diag_list diags = DIAG_LIST_INIT;
-		struct reader *r = reader_new(memory_file(buffer_span(&archive)), "test");
-		struct block block = BLOCK_INIT;
-
-		reader_read_ahead(r, w, true);
-		for (int i = 0; i < n; i++)
-			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
-		reader_free(r);
-		block_release(&block);
-		diag_list_release(&diags);
-	}
+	free_while_ahead(buffer_span(&archive), w);
 	buffer_clear(&text);
 	while (text.len < (size_t)12 << 20)
 		buffer_append_span(&text, SPAN("0123456789abcde\n"));
