@@ -306,8 +306,8 @@ bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct
 		struct span v = occurrence_field(o, fields[i]);
 		if (v.len == 0)
 			return false;
-		if (v.len > 4096)
-			v.len = 4096;
+		if (v.len > STRING_LIMIT)
+			v.len = STRING_LIMIT;
 		uint32_t len = (uint32_t)v.len;
 		if (text->cap - text->len < sizeof len + len)
 			buffer_reserve(text, sizeof len + len);
