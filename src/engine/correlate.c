@@ -42,6 +42,11 @@ static int64_t later(int64_t t, int64_t span_ns)
 	return span_ns > INT64_MAX - t ? INT64_MAX - 1 : t + span_ns;
 }
 
+/* Inputs of a correlation that are to be looked at, whether their rules have fired. */
+struct inputs {
+	uint32_t first, end;
+};
+
 /* ---- counts and values over a window ---- */
 
 /* The number of a value_* correlation's field; false when the event has none. */
@@ -91,13 +96,13 @@ static bool is_taken(struct engine *en, struct taken *t, const struct correlatio
 	return false;
 }
 
-static bool window_step(struct engine *en, const struct rule *r, struct occurrence *o)
+static bool window_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
 	bool fires = false;
 	struct taken taken = TAKEN_INIT;
 
-	for (uint32_t i = 0; i < k->n_inputs; i++) {
+	for (uint32_t i = inputs.first; i < inputs.end; i++) {
 		if (!bit_test(en->fired, k->inputs[i].rule))
 			continue;
 		double number = 0;
@@ -315,19 +320,12 @@ void correlation_plan(struct engine *en, uint32_t rule)
 }
 
 /* What was not to be has happened: no absence any more, and the end of one that was told. */
-static void negated_happened(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+static void negated_happened(struct engine *en, const struct rule *r, uint32_t i, struct cell *c, struct occurrence *o)
 {
-	const struct correlation *k = r->correlation;
 	const struct input_plan *plan = &en->states[r->index].inputs[i];
-	const struct key *key = key_of(en, r->index, i, o);
 
-	if (!key) {
-		key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
+	if (!plan->ends || (c->state->pending_ns == TIME_NONE && !c->incident))
 		return;
-	}
-	struct cell *c = plan->ends && (plan->waits || r->alerts) ? cell_find(en, r->index, key) : NULL;
-	if (!c || (c->state->pending_ns == TIME_NONE && !c->incident))
-		return; /* none of both is there */
 	if (c->state->pending_ns != TIME_NONE && o->time_ns < c->state->pending_ns && plan->waits) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_MET, c, o);
@@ -338,18 +336,20 @@ static void negated_happened(struct engine *en, const struct rule *r, uint32_t i
 	cell_schedule(en, c);
 }
 
-static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+/* Between two positive inputs: what was begun before it can no longer be completed. */
+static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, struct cell *c, struct occurrence *o)
 {
-	const struct correlation *k = r->correlation;
+	int j = en->states[r->index].inputs[i].breaks_after;
 
-	const struct key *key = en->states[r->index].inputs[i].forbids ? key_of(en, r->index, i, o) : NULL;
+	if (j >= 0 && o->time_ns >= c->state->slots[j].time_ns)
+		c->state->slots[j].start_ns = TIME_NONE;
+}
 
-	if (!key)
-		return;
-	struct cell *c = cell_get(en, r->index, key);
+static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, struct cell *c, struct occurrence *o)
+{
 	if (o->time_ns > c->state->slots[i].time_ns)
 		c->state->slots[i].time_ns = o->time_ns;
-	expires_at_least(c, later(en->now_ns, k->timespan_ns));
+	expires_at_least(c, later(en->now_ns, r->correlation->timespan_ns));
 	cell_schedule(en, c);
 }
 
@@ -433,45 +433,92 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 	return fires;
 }
 
-/* A negated input between two positive ones: what was begun before it can no longer be completed. */
-static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+/* A negated input, where the event is no other input of the rule besides: all that follows from it, with one look-up. */
+static void negated_step(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
-	int j = en->states[r->index].inputs[i].breaks_after;
-	const struct key *key = j < 0 ? NULL : key_of(en, r->index, i, o);
+	bool forbids = en->states[r->index].inputs[i].forbids;
+	const struct key *key = key_of(en, r->index, i, o);
 
-	if (!key)
+	if (!key) {
+		key_missing(en, r, r->correlation->inputs[i].keys, r->correlation->n_keys, o);
 		return;
-	struct cell *c = cell_find(en, r->index, key);
-	if (c && o->time_ns >= c->state->slots[j].time_ns)
-		c->state->slots[j].start_ns = TIME_NONE;
+	}
+	struct cell *c = forbids ? cell_get(en, r->index, key) : cell_find(en, r->index, key);
+	if (!c)
+		return;
+	negated_happened(en, r, i, c, o);
+	chain_broken(en, r, i, c, o);
+	if (forbids)
+		negated_remember(en, r, i, c, o);
 }
 
-/* First what ends absences, then what begins them, and last what forbids later ones: an event never stands in its own way. */
-static bool temporal_step(struct engine *en, const struct rule *r, struct occurrence *o)
+static struct cell *input_cell(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+{
+	const struct key *key = key_of(en, r->index, i, o);
+
+	return key ? cell_find(en, r->index, key) : NULL;
+}
+
+/*
+ * The event is several inputs. First what ends absences, then what begins them, and last what forbids later ones: an event never stands in its
+ * own way.
+ */
+static bool inputs_step(struct engine *en, const struct rule *r, uint64_t all, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
-	uint64_t negated = 0, all = 0;
+	uint64_t negated = 0;
 	bool fires = false;
+	struct cell *c;
 
-	for (uint32_t i = 0; i < k->n_inputs; i++)
-		if (bit_test(en->fired, k->inputs[i].rule)) {
-			all |= UINT64_C(1) << i;
-			negated |= (uint64_t)k->inputs[i].negated << i;
-		}
-	for (uint64_t left = negated; left; left &= left - 1)
-		negated_happened(en, r, (uint32_t)__builtin_ctzll(left), o);
+	for (uint64_t left = all; left; left &= left - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(left);
+		if (!k->inputs[i].negated)
+			continue;
+		negated |= UINT64_C(1) << i;
+		if ((c = input_cell(en, r, i, o)))
+			negated_happened(en, r, i, c, o);
+		else if (!key_of(en, r->index, i, o))
+			key_missing(en, r, k->inputs[i].keys, k->n_keys, o);
+	}
 	/* Backwards, so that one event is not two steps of an ordered chain, and breaks neither the one that it completes nor the one it begins. */
-	while (all) {
-		uint32_t i = 63 - (uint32_t)__builtin_clzll(all);
-		all &= ~(UINT64_C(1) << i);
+	for (uint64_t left = all; left;) {
+		uint32_t i = 63 - (uint32_t)__builtin_clzll(left);
+		left &= ~(UINT64_C(1) << i);
 		if (!k->inputs[i].negated)
 			fires |= positive_happened(en, r, i, o);
-		else
-			chain_broken(en, r, i, o);
+		else if ((c = input_cell(en, r, i, o)))
+			chain_broken(en, r, i, c, o);
 	}
-	for (uint64_t left = negated; left; left &= left - 1)
-		negated_remember(en, r, (uint32_t)__builtin_ctzll(left), o);
+	for (uint64_t left = negated; left; left &= left - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(left);
+		const struct key *key = en->states[r->index].inputs[i].forbids ? key_of(en, r->index, i, o) : NULL;
+		if (key)
+			negated_remember(en, r, i, cell_get(en, r->index, key), o);
+	}
 	return fires;
+}
+
+static bool temporal_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
+{
+	const struct correlation *k = r->correlation;
+	uint64_t all = 0;
+
+	for (uint32_t i = inputs.first; i < inputs.end; i++)
+		if (bit_test(en->fired, k->inputs[i].rule))
+			all |= UINT64_C(1) << i;
+	if (all & (all - 1))
+		return inputs_step(en, r, all, o);
+	uint32_t i = (uint32_t)__builtin_ctzll(all);
+	if (!k->inputs[i].negated)
+		return positive_happened(en, r, i, o);
+	negated_step(en, r, i, o);
+	return false;
+}
+
+static void parents_mark(struct engine *en, uint32_t rule)
+{
+	for (uint32_t i = 0; i < en->states[rule].n_parents; i++)
+		bit_set(en->dirty, en->states[rule].parents[i].rule);
 }
 
 void absence_due(struct engine *en, struct cell *c)
@@ -489,11 +536,10 @@ void absence_due(struct engine *en, struct cell *c)
 	} else {
 		incident_hold(en, c, &o, (double)__builtin_popcountll(seen_inputs(en, c, r->correlation)));
 		bit_set(en->fired, c->rule);
-		for (uint32_t i = 0; i < en->states[c->rule].n_parents; i++)
-			bit_set(en->dirty, en->states[c->rule].parents[i]);
+		parents_mark(en, c->rule);
 	}
 	cell_schedule(en, c);
-	correlate(en, &o);
+	correlate(en, 0, &o);
 	kept_unref(o.kept);
 }
 
@@ -562,13 +608,13 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 	return fires;
 }
 
-static bool concurrent_step(struct engine *en, const struct rule *r, struct occurrence *o)
+static bool concurrent_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
 	struct taken taken = TAKEN_INIT;
 	bool fires = false;
 
-	for (uint32_t i = 0; i < k->n_inputs; i++) {
+	for (uint32_t i = inputs.first; i < inputs.end; i++) {
 		if (!bit_test(en->fired, k->inputs[i].rule))
 			continue;
 		string_id value = value_tuple(en, k, o);
@@ -642,7 +688,7 @@ void snapshot_end(struct engine *en, const struct event *e)
 
 /* ---- the pass ---- */
 
-static bool correlation_step(struct engine *en, const struct rule *r, struct occurrence *o)
+static bool correlation_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
 {
 	switch (r->correlation->type) {
 	case CORRELATION_EVENT_COUNT:
@@ -652,14 +698,14 @@ static bool correlation_step(struct engine *en, const struct rule *r, struct occ
 	case CORRELATION_VALUE_PERCENTILE:
 	case CORRELATION_VALUE_MIN:
 	case CORRELATION_VALUE_MAX:
-		return window_step(en, r, o);
+		return window_step(en, r, inputs, o);
 	case CORRELATION_TEMPORAL:
 	case CORRELATION_TEMPORAL_ORDERED:
-		return temporal_step(en, r, o);
+		return temporal_step(en, r, inputs, o);
 	case CORRELATION_SUSTAINED:
 		return sustained_step(en, r, o);
 	case CORRELATION_CONCURRENT:
-		return concurrent_step(en, r, o);
+		return concurrent_step(en, r, inputs, o);
 	}
 	return false;
 }
@@ -677,12 +723,12 @@ static void detection_fired(struct engine *en, const struct rule *r, struct occu
 	cell_schedule(en, c);
 }
 
-void correlate(struct engine *en, struct occurrence *o)
+void correlate(struct engine *en, uint32_t first, struct occurrence *o)
 {
 	uint32_t n_words = (en->rules->n_rules + 63) / 64;
 
-	for (uint32_t w = 0; w < n_words; w++) {
-		uint64_t done = 0, todo;
+	for (uint32_t w = first / 64; w < n_words; w++) {
+		uint64_t done = w == first / 64 ? (UINT64_C(1) << first % 64) - 1 : 0, todo;
 		while ((todo = (en->fired[w] | en->dirty[w]) & ~done)) {
 			uint32_t index = w * 64 + (uint32_t)__builtin_ctzll(todo);
 			const struct rule *r = &en->rules->rules[index];
@@ -692,15 +738,34 @@ void correlate(struct engine *en, struct occurrence *o)
 				if (fires)
 					detection_fired(en, r, o);
 			} else if (bit_test(en->dirty, index) && !fires) {
-				fires = correlation_step(en, r, o);
+				fires = correlation_step(en, r, (struct inputs){ 0, r->correlation->n_inputs }, o);
 				if (fires)
 					bit_set(en->fired, index);
 			}
 			if (fires)
-				for (uint32_t i = 0; i < en->states[index].n_parents; i++)
-					bit_set(en->dirty, en->states[index].parents[i]);
+				parents_mark(en, index);
 		}
 	}
 	for (uint32_t w = 0; w < n_words; w++)
 		en->fired[w] = en->dirty[w] = 0;
+}
+
+void correlate_one(struct engine *en, uint32_t rule, struct occurrence *o)
+{
+	const struct rule_state *s = &en->states[rule];
+
+	detection_fired(en, &en->rules->rules[rule], o);
+	bit_set(en->fired, rule);
+	for (uint32_t i = 0; i < s->n_parents; i++) {
+		const struct parent *p = &s->parents[i];
+		if (!correlation_step(en, &en->rules->rules[p->rule], (struct inputs){ p->input, p->end }, o))
+			continue;
+		/* That may be an input of those that come next, too. */
+		bit_set(en->fired, p->rule);
+		parents_mark(en, rule);
+		parents_mark(en, p->rule);
+		correlate(en, p->rule + 1, o);
+		return;
+	}
+	en->fired[rule / 64] = 0;
 }

@@ -67,18 +67,22 @@ string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id
 
 /* ---- life ---- */
 
-static uint32_t *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *ret_n)
+static struct parent *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *ret_n)
 {
-	uint32_t *list = NULL, n = 0, cap = 0;
+	struct parent *list = NULL;
+	uint32_t n = 0, cap = 0;
 
 	for (uint32_t i = rule + 1; i < rs->n_rules; i++) {
 		const struct correlation *k = rs->rules[i].correlation;
-		for (uint32_t j = 0; k && j < k->n_inputs; j++)
-			if (k->inputs[j].rule == rule) {
+		for (uint32_t j = 0; k && j < k->n_inputs; j++) {
+			if (k->inputs[j].rule != rule)
+				continue;
+			if (!n || list[n - 1].rule != i) {
 				ARRAY_GROW(list, n, cap);
-				list[n++] = i;
-				break;
+				list[n++] = (struct parent){ .rule = i, .input = j };
 			}
+			list[n - 1].end = j + 1;
+		}
 	}
 	*ret_n = n;
 	return list;
@@ -141,7 +145,7 @@ void engine_free(struct engine *en)
 		free(q);
 	}
 	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
-		free((void *)(uintptr_t)en->states[i].parents);
+		free(en->states[i].parents);
 		free(en->states[i].keys);
 		free(en->states[i].inputs);
 	}
@@ -335,7 +339,7 @@ static void queue_show(struct engine *en)
 			for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
 				bit_set(en->dirty, seen->sustained[i]);
 			en->queue_depth = q->depth;
-			correlate(en, &o);
+			correlate(en, 0, &o);
 			en->queue_depth = 0;
 			kept_unref(o.kept);
 		}
@@ -405,11 +409,15 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 		const struct seen_source *seen = seen_source_find(en, e->source);
 		if (en->trace && e->time_ns < order_ns)
 			trace_tell_rule(en, TRACE_LATE, NULL, &o, FIELD_NONE);
-		for (size_t i = 0; i < n_matched; i++)
-			bit_set(en->fired, matched[i]);
-		for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
-			bit_set(en->dirty, seen->sustained[i]);
-		correlate(en, &o);
+		if (n_matched == 1 && !(seen && seen->n_sustained)) {
+			correlate_one(en, matched[0], &o);
+		} else {
+			for (size_t i = 0; i < n_matched; i++)
+				bit_set(en->fired, matched[i]);
+			for (uint32_t i = 0; seen && i < seen->n_sustained; i++)
+				bit_set(en->dirty, seen->sustained[i]);
+			correlate(en, 0, &o);
+		}
 		kept_unref(o.kept);
 	}
 	queue_drain(en);

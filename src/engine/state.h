@@ -115,6 +115,11 @@ struct input_plan {
 	int breaks_after;           /* it breaks chains that end at this input; -1: it breaks none */
 };
 
+/* A correlation that takes a rule as an input: the first of its inputs that it is, and the one behind the last. */
+struct parent {
+	uint32_t rule, input, end;
+};
+
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
@@ -126,7 +131,7 @@ struct rule_state {
 	bool keeps;                 /* events are kept: it alerts */
 	uint32_t keeps_from;        /* its condition needs so many events, or distinct values, that they need not be kept below this */
 	uint32_t *keys;             /* by input: which of engine.keys its group-by values are */
-	const uint32_t *parents;    /* correlations that take it as an input, ascending */
+	struct parent *parents;     /* correlations that take it as an input, ascending */
 	uint32_t n_parents;
 	struct input_plan *inputs;  /* temporal: by input */
 	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
@@ -314,8 +319,10 @@ void window_release(struct engine *en, struct cell *c);
 double window_value(const struct engine *en, const struct cell *c, const struct correlation *k);
 
 /* --- correlate.c --- */
-/* Runs everything that follows from the rules that fired (bits in en->fired), in order of rule index. */
-void correlate(struct engine *en, struct occurrence *o);
+/* Runs everything that follows from the rules that fired (bits in en->fired), in order of rule index, from the first on. */
+void correlate(struct engine *en, uint32_t first, struct occurrence *o);
+/* The same, where one detection fired, and nothing else is to be looked at: most events match one. */
+void correlate_one(struct engine *en, uint32_t rule, struct occurrence *o);
 /* What does not change of a correlation: rule_state.keys, inputs. */
 void correlation_plan(struct engine *en, uint32_t rule);
 /* The rules whose bits are set in en->dirty are run too: sustained ones see every event of their sources. */
