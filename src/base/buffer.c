@@ -18,12 +18,10 @@ void buffer_release(struct buffer *b)
 	*b = (struct buffer)BUFFER_INIT;
 }
 
-void buffer_reserve(struct buffer *b, size_t extra)
+void buffer_grow(struct buffer *b, size_t extra)
 {
 	size_t need, cap;
 
-	if (extra <= b->cap - b->len && b->data)
-		return;
 	/* On overflow a size that xrealloc() refuses. */
 	need = extra > SIZE_MAX - b->len ? SIZE_MAX : b->len + extra;
 	cap = b->cap > SIZE_MAX / 2 ? SIZE_MAX : b->cap * 2;
@@ -44,21 +42,15 @@ void buffer_append(struct buffer *b, const void *p, size_t len)
 	b->len += len;
 }
 
-void buffer_append_span(struct buffer *b, struct span s)
+void buffer_append_number(struct buffer *b, uint64_t v)
 {
-	buffer_append(b, s.ptr, s.len);
-}
+	char text[20], *p = text + sizeof text;
 
-void buffer_append_string(struct buffer *b, const char *s)
-{
-	buffer_append(b, s, strlen(s));
-}
-
-void buffer_append_char(struct buffer *b, char c)
-{
-	if (b->len == b->cap)
-		buffer_reserve(b, 1);
-	b->data[b->len++] = c;
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	buffer_append(b, p, (size_t)(text + sizeof text - p));
 }
 
 void buffer_printf(struct buffer *b, const char *format, ...)

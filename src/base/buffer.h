@@ -25,12 +25,29 @@ struct buffer {
 
 void buffer_release(struct buffer *b);
 static inline void buffer_clear(struct buffer *b) { b->len = 0; }
+void buffer_grow(struct buffer *b, size_t extra);
 /* At least `extra` bytes can be written at data + len. */
-void buffer_reserve(struct buffer *b, size_t extra);
+static inline void buffer_reserve(struct buffer *b, size_t extra)
+{
+	if (__builtin_expect(extra > b->cap - b->len || !b->data, 0))
+		buffer_grow(b, extra);
+}
 void buffer_append(struct buffer *b, const void *p, size_t len);
-void buffer_append_span(struct buffer *b, struct span s);
-void buffer_append_string(struct buffer *b, const char *s);
-void buffer_append_char(struct buffer *b, char c);
+static inline void buffer_append_span(struct buffer *b, struct span s)
+{
+	buffer_append(b, s.ptr, s.len);
+}
+static inline void buffer_append_string(struct buffer *b, const char *s)
+{
+	buffer_append(b, s, strlen(s)); /* known here when it is a literal */
+}
+static inline void buffer_append_char(struct buffer *b, char c)
+{
+	buffer_reserve(b, 1);
+	b->data[b->len++] = c;
+}
+/* In decimal digits. */
+void buffer_append_number(struct buffer *b, uint64_t v);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Removes the first n bytes, moving the rest down. */
 void buffer_consume(struct buffer *b, size_t n);

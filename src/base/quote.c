@@ -131,62 +131,92 @@ static void escape_json(struct buffer *out, unsigned c)
 	}
 }
 
-/* How many bytes from p on stand in a JSON string as they are. It may stop early. */
-static size_t plain_json(const char *p, size_t len)
+#ifdef __SSE2__
+/* Fewer than 16 bytes, and zeros behind them. */
+static inline __m128i load_few(const char *p, size_t len)
+{
+	uint64_t first = 0, rest = 0;
+	uint32_t a, b;
+
+	if (len >= 8) {
+		memcpy(&first, p, 8);
+		memcpy(&rest, p + len - 8, 8);
+		rest = rest >> 8 >> (120 - 8 * len); /* by 64 when there is none */
+	} else if (len >= 4) {
+		memcpy(&a, p, 4);
+		memcpy(&b, p + len - 4, 4);
+		first = a | (uint64_t)b << (8 * len - 32);
+	} else if (len) {
+		first = (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[len / 2] << (len / 2 * 8) |
+			(uint64_t)(unsigned char)p[len - 1] << (len * 8 - 8);
+	}
+	return _mm_set_epi64x((long long)rest, (long long)first);
+}
+
+/* A bit for each of 16 bytes that does not stand in a JSON string as it is. */
+static inline unsigned not_plain_json(__m128i v)
+{
+	/* Compared as signed: bytes from 0x80 on are below all others. */
+	__m128i good = _mm_and_si128(_mm_cmpgt_epi8(v, _mm_set1_epi8(0x1f)), _mm_cmplt_epi8(v, _mm_set1_epi8(0x7f)));
+	__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+	return ~(unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, good)) & 0xffff;
+}
+#endif
+
+/* Copies the bytes from p on that stand in a JSON string as they are, and returns how many. It writes up to 16 bytes more. */
+static size_t copy_plain_json(char *to, const char *p, size_t len)
 {
 	size_t i = 0;
 
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), below = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	for (; i < len; i += 16) {
+		size_t left = len - i;
+		__m128i v = left >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)(p + i)) : load_few(p + i, left);
+		unsigned bad = not_plain_json(v);
 
-	for (; len - i >= 16; i += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-		/* Compared as signed: bytes from 0x80 on are below all others. */
-		__m128i good = _mm_and_si128(_mm_cmpgt_epi8(v, below), _mm_cmplt_epi8(v, del));
-		int bad = ~_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)), good));
-
-		if (bad & 0xffff)
-			return i + (unsigned)__builtin_ctz((unsigned)bad);
+		_mm_storeu_si128((__m128i *)(void *)(to + i), v);
+		if (bad) /* what is behind the end is */
+			return i + (unsigned)__builtin_ctz(bad);
 	}
+#else
+	for (; i < len && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\'; i++)
+		to[i] = p[i];
 #endif
-	while (i < len && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
-		i++;
 	return i;
 }
 
 void quote_json(struct buffer *out, struct span text)
 {
 	const char *p = text.ptr;
-	size_t i = 0, run = 0; /* text[run..i) is to be copied as it is */
+	size_t i = 0;
 
-	buffer_reserve(out, text.len + 2);
 	buffer_append_char(out, '"');
-	while (i < text.len) {
+	for (;;) {
 		unsigned char c;
 		bool whole;
 		size_t n;
 
-		i += plain_json(p + i, text.len - i);
+		/* All of the rest, what is written too much, and the quote. */
+		buffer_reserve(out, text.len - i + 16 + 1);
+		n = copy_plain_json(out->data + out->len, p + i, text.len - i);
+		out->len += n;
+		i += n;
 		if (i == text.len)
 			break;
 		c = (unsigned char)p[i];
 		n = utf8_prefix(p + i, text.len - i, &whole);
-		if (whole && c >= 0x80 && !(c == 0xc2 && (unsigned char)p[i + 1] < 0xa0)) {
-			i += n;
-			continue;
-		}
-		if (i > run)
-			buffer_append(out, p + run, i - run);
 		if (!whole)
 			buffer_append(out, "\xef\xbf\xbd", 3);
+		else if (c < 0x80)
+			escape_json(out, c);
+		else if (c == 0xc2 && (unsigned char)p[i + 1] < 0xa0)
+			escape_json(out, (unsigned char)p[i + 1]);
 		else
-			escape_json(out, c == 0xc2 ? (unsigned char)p[i + 1] : c);
+			buffer_append(out, p + i, n);
 		i += n ? n : 1;
-		run = i;
 	}
-	if (i > run)
-		buffer_append(out, p + run, i - run);
-	buffer_append_char(out, '"');
+	out->data[out->len++] = '"';
 }
 
 static bool is_bidi_control(const char *p, size_t n)

@@ -558,19 +558,27 @@ static char *put_digits(char *p, int v, int n)
 	return p + n;
 }
 
+/* v < 100 */
+static inline char *put_two(char *p, unsigned v)
+{
+	p[0] = (char)('0' + v / 10);
+	p[1] = (char)('0' + v % 10);
+	return p + 2;
+}
+
 static char *put_date_time(char *p, const struct civil *c, char between)
 {
 	p = put_digits(p, c->year, 4);
 	*p++ = '-';
-	p = put_digits(p, c->month, 2);
+	p = put_two(p, (unsigned)c->month);
 	*p++ = '-';
-	p = put_digits(p, c->day, 2);
+	p = put_two(p, (unsigned)c->day);
 	*p++ = between;
-	p = put_digits(p, c->hour, 2);
+	p = put_two(p, (unsigned)c->hour);
 	*p++ = ':';
-	p = put_digits(p, c->minute, 2);
+	p = put_two(p, (unsigned)c->minute);
 	*p++ = ':';
-	return put_digits(p, c->second, 2);
+	return put_two(p, (unsigned)c->second);
 }
 
 size_t time_format_utc_to(char text[TIME_TEXT_SIZE], int64_t time_ns)

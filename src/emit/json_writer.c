@@ -5,14 +5,12 @@
  * same bytes in every locale. Nesting is the caller's to get right.
  */
 #include "emit/json_writer.h"
-#include "base/quote.h"
 #include "base/timestamp.h"
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void separate(struct buffer *out)
+void json_separate(struct buffer *out)
 {
 	char last = out->len > 0 ? out->data[out->len - 1] : '\n';
 
@@ -22,76 +20,36 @@ static void separate(struct buffer *out)
 
 void json_name(struct buffer *out, struct span name)
 {
-	separate(out);
+	json_separate(out);
 	quote_json(out, name);
 	buffer_append_char(out, ':');
 }
 
-/* In front of a value. */
-static void name_it(struct buffer *out, const char *name)
-{
-	if (name)
-		json_name(out, span_from_string(name));
-	else
-		separate(out);
-}
-
-void json_open(struct buffer *out, const char *name, char bracket)
-{
-	name_it(out, name);
-	buffer_append_char(out, bracket);
-}
-
-void json_close(struct buffer *out, char bracket)
-{
-	buffer_append_char(out, bracket);
-}
-
-void json_close_line(struct buffer *out)
-{
-	buffer_append_string(out, "}\n");
-}
-
 void json_null(struct buffer *out, const char *name)
 {
-	name_it(out, name);
+	json_begin(out, name);
 	buffer_append_string(out, "null");
 }
 
 void json_bool(struct buffer *out, const char *name, bool value)
 {
-	name_it(out, name);
+	json_begin(out, name);
 	buffer_append_string(out, value ? "true" : "false");
-}
-
-void json_span(struct buffer *out, const char *name, struct span value)
-{
-	name_it(out, name);
-	quote_json(out, value);
-}
-
-void json_string(struct buffer *out, const char *name, const char *value)
-{
-	json_span(out, name, span_from_string(value));
-}
-
-void json_count(struct buffer *out, const char *name, uint64_t value)
-{
-	name_it(out, name);
-	buffer_printf(out, "%" PRIu64, value);
 }
 
 void json_number(struct buffer *out, const char *name, double value)
 {
 	char text[64];
 
-	name_it(out, name);
+	json_begin(out, name);
 	if (!isfinite(value)) {
 		buffer_append_string(out, "null");
 		return;
 	}
 	if (value > -0x1p63 && value < 0x1p63 && value == trunc(value)) {
-		buffer_printf(out, "%" PRId64, (int64_t)value);
+		if (value < 0)
+			buffer_append_char(out, '-');
+		buffer_append_number(out, (uint64_t)fabs(value));
 		return;
 	}
 	for (int digits = 15; digits <= 17; digits++) {
@@ -110,14 +68,19 @@ void json_number(struct buffer *out, const char *name, double value)
 
 void json_time(struct buffer *out, const char *name, int64_t time_ns)
 {
-	name_it(out, name);
+	char *p;
+
+	json_begin(out, name);
 	if (time_ns == TIME_NONE) {
 		buffer_append_string(out, "null");
 		return;
 	}
-	buffer_append_char(out, '"');
-	time_format_utc(out, time_ns);
-	buffer_append_char(out, '"');
+	buffer_reserve(out, TIME_TEXT_SIZE + 2);
+	p = out->data + out->len;
+	*p++ = '"';
+	p += time_format_utc_to(p, time_ns);
+	*p++ = '"';
+	out->len = (size_t)(p - out->data);
 }
 
 void json_named_values(struct buffer *out, const char *name, const struct named_value *values, size_t n)

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/quote.h"
 #include <check.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,6 +98,22 @@ START_TEST(buffer_grows_and_consumes)
 		ck_assert_uint_eq(strspn(buffer_string(&p), "x"), n);
 		ck_assert_int_eq(atoi(p.data + n + 1), n);
 		buffer_release(&p);
+	}
+}
+END_TEST
+
+START_TEST(numbers_are_digits)
+{
+	static const uint64_t numbers[] = { 0, 1, 9, 10, 99, 100, 12345678, UINT64_C(9007199254740993), UINT64_MAX };
+
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		struct buffer b = BUFFER_INIT, want = BUFFER_INIT;
+
+		buffer_append_number(&b, numbers[i]);
+		buffer_printf(&want, "%" PRIu64, numbers[i]);
+		check_span(buffer_span(&b), buffer_span(&want), (int)i);
+		buffer_release(&b);
+		buffer_release(&want);
 	}
 }
 END_TEST
@@ -517,6 +534,62 @@ START_TEST(json_and_terminal)
 }
 END_TEST
 
+/* Bytes are copied 16 at a time: any two that are escaped, at any place of a text of any length. */
+START_TEST(json_escapes_stand_anywhere)
+{
+	static const struct {
+		struct span in, out;
+	} odd[] = {
+		{ SPAN("\""), SPAN("\\\"") },   { SPAN("\\"), SPAN("\\\\") },		{ SPAN("\x1f"), SPAN("\\u001f") },
+		{ SPAN("\xff"), SPAN(FFFD) },   { SPAN("\xc3\xa9"), SPAN("\xc3\xa9") }, { SPAN("\xc2\x9b"), SPAN("\\u009b") },
+		{ SPAN(" "), SPAN(" ") },	{ SPAN("~"), SPAN("~") },
+	};
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct buffer in = BUFFER_INIT, want = BUFFER_INIT, got = BUFFER_INIT;
+
+	for (size_t len = 0; len < 50; len++)
+		for (size_t a = 0; a <= len; a++)
+			for (size_t b = a; b <= len; b++) {
+				const size_t i = (len + a) % (sizeof odd / sizeof *odd), k = (a + 3 * b) % (sizeof odd / sizeof *odd);
+				char *copy;
+
+				buffer_clear(&in);
+				buffer_clear(&want);
+				buffer_release(&got); /* so that a write past what was reserved is seen */
+				buffer_append_char(&want, '"');
+				for (size_t c = 0; c <= len; c++) {
+					if (c == a) {
+						buffer_append_span(&in, odd[i].in);
+						buffer_append_span(&want, odd[i].out);
+					}
+					if (c == b) {
+						buffer_append_span(&in, odd[k].in);
+						buffer_append_span(&want, odd[k].out);
+					}
+					if (c < len) {
+						buffer_append_char(&in, letters[c]);
+						buffer_append_char(&want, letters[c]);
+					}
+				}
+				buffer_append_char(&want, '"');
+				copy = exact_copy(buffer_span(&in));
+				quote_json(&got, span_of(copy, in.len));
+				check_span(buffer_span(&got), buffer_span(&want), (int)len);
+				free(copy);
+			}
+	for (size_t len = 0; len <= 52; len++) {
+		buffer_clear(&want);
+		buffer_printf(&want, "\"%.*s\"", (int)len, letters);
+		buffer_clear(&got);
+		quote_json(&got, span_of(letters, len));
+		check_span(buffer_span(&got), buffer_span(&want), (int)len);
+	}
+	buffer_release(&in);
+	buffer_release(&want);
+	buffer_release(&got);
+}
+END_TEST
+
 /* All pairs of bytes: what comes out is clean, whatever went in. */
 START_TEST(every_pair_is_made_safe)
 {
@@ -725,6 +798,7 @@ int main(void)
 	tcase_add_test(c, spans);
 	tcase_add_test(c, bytes_of_each_length);
 	tcase_add_test(c, buffer_grows_and_consumes);
+	tcase_add_test(c, numbers_are_digits);
 	tcase_add_test(c, arena_aligns_and_resets);
 	tcase_add_test(c, arena_settles);
 	tcase_add_loop_test(c, out_of_memory_ends_the_program, 0, 3);
@@ -737,6 +811,7 @@ int main(void)
 	tcase_add_loop_test(c, shell, 0, COUNT(shell_words));
 	tcase_add_test(c, shell_round_trip);
 	tcase_add_loop_test(c, json_and_terminal, 0, COUNT(texts));
+	tcase_add_test(c, json_escapes_stand_anywhere);
 	tcase_add_test(c, every_pair_is_made_safe);
 	tcase_add_loop_test(c, diag_shapes, 0, COUNT(diags));
 	tcase_add_test(c, diag_long_lines_are_windowed);
