@@ -28,10 +28,14 @@ struct place {
 	uint64_t line, offset;
 };
 
-/* A parsed event of a batch, with what it matched: n of batch.matched from first on. */
+/* A parsed event of a batch: its values are n_values of batch.values from first_value on, what it matched n_matched of batch.matched. */
 struct batch_event {
-	struct event event;
-	size_t record, first, n;
+	size_t record;
+	uint32_t first_value, n_values, first_matched, n_matched;
+	enum event_kind kind;
+	bool snapshot_complete;
+	int64_t time_ns, snapshot_ns;
+	struct span raw;
 };
 /* More would wait for the first one, which frames and runs the engine, and take memory: up to 2 MiB each. */
 #define THREADS_MAX 8
@@ -67,12 +71,15 @@ struct batch {
 	struct lane *lane;
 	struct batch *next;      /* of those under way; of those that are free */
 	struct block own;        /* the block's bytes */
+	struct event event;      /* the one that is parsed; what all of them borrow is in its arena */
+	/* What it and those before gave: side by side, for another processor reads it. */
 	struct batch_event *events;
-	size_t n_events, cap_events, n_fields;
+	size_t n_events, cap_events;
+	struct value *values;
+	size_t n_values, cap_values;
 	uint32_t *matched;
 	size_t n_matched, cap_matched;
 	size_t n_parsed;         /* records in front of this one are parsed, as far as they are candidates */
-	struct arena arena;      /* of all its events */
 };
 
 struct lane {
@@ -127,6 +134,7 @@ struct pipeline {
 	size_t n_batches, max_batches;
 	struct batch *free_batches;
 	struct event event, popped;
+	struct event shown;      /* one that a worker parsed */
 	struct batch batch;      /* of the lane that is looked at without a worker */
 	uint32_t *matched;
 	struct map names;        /* of files: evidence points to them */
@@ -185,6 +193,7 @@ static void build(struct pipeline *p, const struct ruleset *rules)
 	p->matched = xcalloc(rules->n_rules ? rules->n_rules : 1, sizeof *p->matched);
 	event_init(&p->event, field_count(&rules->fields));
 	event_init(&p->popped, field_count(&rules->fields));
+	event_init_shown(&p->shown, field_count(&rules->fields));
 }
 
 static void unbuild(struct pipeline *p)
@@ -193,6 +202,7 @@ static void unbuild(struct pipeline *p)
 	order_release(&p->order);
 	event_release(&p->event);
 	event_release(&p->popped);
+	event_release(&p->shown);
 	free(p->matched);
 }
 
@@ -218,14 +228,13 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 
 static void batch_release(struct batch *b)
 {
-	for (size_t i = 0; i < b->cap_events; i++)
-		event_release(&b->events[i].event);
+	event_release(&b->event);
 	free(b->events);
+	free(b->values);
 	free(b->matched);
 	free(b->records.items);
 	free(b->candidates);
 	block_release(&b->own);
-	arena_release(&b->arena);
 }
 
 static void looker_release(struct looker *k)
@@ -693,7 +702,7 @@ static void batch_frame(const struct pipeline *p, struct lane *l, struct batch *
 	b->next_place = l->next_place;
 	b->next_start = l->next_start;
 	b->next_lines = l->next_lines;
-	b->n_events = b->n_matched = b->n_parsed = 0;
+	b->n_events = b->n_values = b->n_matched = b->n_parsed = 0;
 	b->used = decoder_frame(l->looker.decoder, b->block, final, &b->records);
 	b->lines = decoder_stats(l->looker.decoder)->lines - lines_before;
 	b->in_order = in_order(p, &b->records);
@@ -730,6 +739,21 @@ static size_t next_candidate(const struct batch *b, size_t i)
 	return bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : SIZE_MAX;
 }
 
+/* Makes p->shown the event of a batch. */
+static void batch_event_show(struct pipeline *p, const struct lane *l, const struct batch *b, const struct batch_event *e)
+{
+	struct event *shown = &p->shown;
+
+	event_show(shown, b->values + e->first_value, e->n_values);
+	shown->kind = e->kind;
+	shown->time_ns = e->time_ns;
+	shown->source = &l->source;
+	shown->origin = origin_of(b, l, &b->records.items[e->record]);
+	shown->raw = e->raw;
+	shown->snapshot_ns = e->snapshot_ns;
+	shown->snapshot_complete = e->snapshot_complete;
+}
+
 /* Hands on what a block has given, in the order of its records. */
 static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 {
@@ -747,11 +771,12 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	if (p->direct && !p->o.trace && !decoder_wants_all(l->looker.decoder))
 		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
 	for (size_t i = 0; i < b->n_events; i++) {
-		struct batch_event *e = &b->events[i];
+		const struct batch_event *e = &b->events[i];
 		record_seen(p, l, &records[e->record]);
-		event_take(p, l, &e->event, b->matched + e->first, e->n);
-		event_reset(&e->event);
+		batch_event_show(p, l, b, e);
+		event_take(p, l, &p->shown, b->matched + e->first_matched, e->n_matched);
 	}
+	event_show(&p->shown, NULL, 0);
 	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
 		record_seen(p, l, &records[i]);
 		record_take(p, l, b, i);
@@ -794,34 +819,40 @@ static void batch_look(void *context)
 	const struct pipeline *p = b->pipeline;
 
 	batch_scan(b->lane, b);
-	arena_reset(&b->arena);
+	event_reset(&b->event);
 	if (!b->in_order)
 		return;
 	for (size_t i = 0; (i = next_candidate(b, i)) != SIZE_MAX && b->n_events < BATCH_EVENTS_MAX; b->n_parsed = ++i) {
-		if (b->n_events == b->cap_events) {
-			size_t cap = b->cap_events ? b->cap_events * 2 : 64;
-			b->events = xrealloc(b->events, cap * sizeof *b->events);
-			for (; b->cap_events < cap; b->cap_events++)
-				event_init(&b->events[b->cap_events].event, b->n_fields);
-		}
+		struct event *e = &b->event;
+		size_t n;
 		if (b->cap_matched - b->n_matched < p->o.rules->n_rules) {
 			b->cap_matched = b->cap_matched * 2 + p->o.rules->n_rules;
 			b->matched = xrealloc(b->matched, b->cap_matched * sizeof *b->matched);
 		}
-		struct batch_event *e = &b->events[b->n_events];
-		/* One arena for all of them. They are as good as new: batch_take() has emptied them. */
-		e->event.arena = b->arena;
-		bool taken = record_parse(p, b->lane, b, i, TIME_NONE, &e->event, b->matched + b->n_matched, &e->n);
-		b->arena = e->event.arena;
-		e->event.arena = (struct arena)ARENA_INIT;
-		if (!taken) {
-			event_reset(&e->event);
+		event_empty(e);
+		if (!record_parse(p, b->lane, b, i, TIME_NONE, e, b->matched + b->n_matched, &n))
 			continue;
+		if (b->cap_values - b->n_values < e->n_values) {
+			b->cap_values = b->cap_values * 2 + e->n_values;
+			b->values = xrealloc(b->values, b->cap_values * sizeof *b->values);
 		}
-		e->record = i;
-		e->first = b->n_matched;
-		b->n_matched += e->n;
-		b->n_events++;
+		if (b->n_events == b->cap_events) {
+			b->cap_events = b->cap_events ? b->cap_events * 2 : 64;
+			b->events = xrealloc(b->events, b->cap_events * sizeof *b->events);
+		}
+		b->events[b->n_events++] = (struct batch_event){
+			.record = i,
+			.first_value = (uint32_t)b->n_values, .n_values = (uint32_t)e->n_values,
+			.first_matched = (uint32_t)b->n_matched, .n_matched = (uint32_t)n,
+			.kind = e->kind,
+			.snapshot_complete = e->snapshot_complete,
+			.time_ns = e->time_ns, .snapshot_ns = e->snapshot_ns,
+			.raw = e->raw,
+		};
+		if (e->n_values)
+			memcpy(b->values + b->n_values, e->values, e->n_values * sizeof *e->values);
+		b->n_values += e->n_values;
+		b->n_matched += n;
 	}
 }
 
@@ -870,10 +901,12 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 {
 	struct batch *b = p->free_batches;
 
-	if (b)
+	if (b) {
 		p->free_batches = b->next;
-	else
+	} else {
 		b = xcalloc(1, sizeof *b);
+		event_init(&b->event, field_count(&p->o.rules->fields));
+	}
 	batch_frame(p, l, b, false);
 	lane_move_on(l, b->used, b->lines);
 	if (!b->records.n) {
@@ -888,7 +921,6 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 	b->looker = lane_looker(p, l);
 	b->pipeline = p;
 	b->lane = l;
-	b->n_fields = p->event.n_fields;
 	b->next = NULL;
 	*p->last_batch = b;
 	p->last_batch = &b->next;

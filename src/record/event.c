@@ -25,6 +25,14 @@ void event_init(struct event *e, size_t n_fields)
 	e->values = xmalloc(EVENT_ROOM * sizeof *e->values);
 }
 
+void event_init_shown(struct event *e, size_t n_fields)
+{
+	event_init(e, n_fields);
+	free(e->values);
+	e->values = NULL;
+	e->cap_values = 0;
+}
+
 void event_release(struct event *e)
 {
 	free(e->values);
@@ -33,7 +41,7 @@ void event_release(struct event *e)
 	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
 }
 
-void event_reset(struct event *e)
+void event_empty(struct event *e)
 {
 	event_drop_values(e);
 	e->kind = EVENT_LOG;
@@ -42,6 +50,11 @@ void event_reset(struct event *e)
 	e->origin = (struct origin){ 0 };
 	e->raw = SPAN("");
 	e->snapshot_complete = false;
+}
+
+void event_reset(struct event *e)
+{
+	event_empty(e);
 	if (e->arena.chunks)
 		arena_reset(&e->arena);
 }

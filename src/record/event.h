@@ -72,6 +72,22 @@ static inline void event_drop_values(struct event *e)
 }
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
 void event_reset(struct event *e);
+/* The same, but what its strings borrowed stays in the arena: for who has taken a copy of the values. */
+void event_empty(struct event *e);
+/*
+ * An event that shows values which lie elsewhere: a copy of all that another event had, in their order. They are borrowed until it shows others, or
+ * none (event_show() of NULL, 0); nothing can be added to it.
+ */
+void event_init_shown(struct event *e, size_t n_fields);
+static inline void event_show(struct event *e, struct value *values, size_t n)
+{
+	event_drop_values(e);
+	e->values = values;
+	e->n_values = n;
+	for (size_t i = n; i-- > 0;)
+		if (values[i].field != FIELD_NONE)
+			e->first[values[i].field] = (uint16_t)(i + 1);
+}
 /* event_add() where it is not the simple case. */
 void event_add_slowly(struct event *e, field_id f, struct span text, enum value_kind kind);
 /* Adds a value (a second one of the same field goes behind the first). text is borrowed. f == FIELD_NONE: ignored. */
