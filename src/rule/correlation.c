@@ -5,6 +5,7 @@
  * has put them in order.
  */
 #include "rule/condition.h"
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define INPUTS_MAX 256
@@ -170,8 +171,10 @@ static bool read_inputs(struct state *s, const struct condition *condition, cons
 		hint(l, "rules: [NAME, …], of this or any other loaded file");
 		return false;
 	}
-	if (n == 0 || n > INPUTS_MAX) {
-		report(l, DIAG_ERROR, pair ? pair->value : s->section, "a correlation relates 1 to %d rules", INPUTS_MAX);
+	uint32_t most = is_temporal(s->c) ? TEMPORAL_INPUTS_MAX : INPUTS_MAX;
+	if (n == 0 || n > most) {
+		report(l, DIAG_ERROR, pair ? pair->value : s->section, "a %s correlation relates 1 to %" PRIu32 " rules, not %" PRIu32,
+		       type_names[s->c->type], most, n);
 		return false;
 	}
 	s->c->inputs = arena_zalloc(&l->rs->arena, n * sizeof *s->c->inputs);

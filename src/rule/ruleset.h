@@ -54,6 +54,7 @@ struct presence {
 	uint32_t n_children;
 };
 
+#define TEMPORAL_INPUTS_MAX 64 /* the engine has a bit for each that it has seen */
 struct correlation_input {
 	uint32_t rule;         /* index into ruleset.rules */
 	const field_id *keys;  /* n_keys fields, aliases resolved for this input */
