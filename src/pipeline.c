@@ -617,7 +617,7 @@ static void event_take(struct pipeline *p, struct lane *l, const struct event *e
 	}
 }
 
-static void record_take(struct pipeline *p, struct lane *l, const struct batch *b, size_t index)
+static inline void record_take(struct pipeline *p, struct lane *l, const struct batch *b, size_t index)
 {
 	size_t n;
 
@@ -729,7 +729,7 @@ static void batch_scan(const struct lane *l, struct batch *b)
 }
 
 /* The next candidate from record number i on; SIZE_MAX: none. */
-static size_t next_candidate(const struct batch *b, size_t i)
+static inline size_t next_candidate(const struct batch *b, size_t i)
 {
 	size_t words = (b->records.n + 63) / 64, w = i / 64;
 	uint64_t bits = w < words ? b->candidates[w] & ~UINT64_C(0) << i % 64 : 0;
@@ -754,6 +754,13 @@ static void batch_event_show(struct pipeline *p, const struct lane *l, const str
 	shown->snapshot_complete = e->snapshot_complete;
 }
 
+/* The same as record_seen() for a record behind the first of a block that is in order: none is from the future. */
+static inline void record_passed(struct lane *l, const struct record *r)
+{
+	if (r->time_ns > l->newest_ns)
+		l->newest_ns = r->time_ns;
+}
+
 /* Hands on what a block has given, in the order of its records. */
 static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 {
@@ -772,16 +779,16 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
 	for (size_t i = 0; i < b->n_events; i++) {
 		const struct batch_event *e = &b->events[i];
-		record_seen(p, l, &records[e->record]);
+		record_passed(l, &records[e->record]);
 		batch_event_show(p, l, b, e);
 		event_take(p, l, &p->shown, b->matched + e->first_matched, e->n_matched);
 	}
 	event_show(&p->shown, NULL, 0);
 	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
-		record_seen(p, l, &records[i]);
+		record_passed(l, &records[i]);
 		record_take(p, l, b, i);
 	}
-	record_seen(p, l, &records[n - 1]);
+	record_passed(l, &records[n - 1]);
 	p->direct_ns = TIME_NONE;
 }
 

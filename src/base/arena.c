@@ -7,7 +7,6 @@
  */
 #include "base/arena.h"
 #include "base/memory.h"
-#include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -30,12 +29,6 @@
 
 #define CHUNK_MIN 4096
 #define CHUNK_MAX_DOUBLED (1024 * 1024)
-
-struct arena_chunk {
-	struct arena_chunk *next;
-	size_t size, used; /* of data; used is a multiple of the alignment */
-	alignas(max_align_t) char data[];
-};
 
 static struct arena_chunk *chunk_new(size_t size)
 {
@@ -106,12 +99,10 @@ struct span arena_dup_span(struct arena *a, struct span s)
 	return span_of(arena_dup(a, s.ptr, s.len), s.len);
 }
 
-void arena_reset(struct arena *a)
+void arena_reset_slowly(struct arena *a)
 {
 	size_t total = 0;
 
-	if (!a->chunks)
-		return;
 	if (!a->chunks->next) {
 		a->chunks->used = 0;
 		POISON(a->chunks->data, a->chunks->size);

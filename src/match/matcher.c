@@ -67,7 +67,7 @@ struct test {
 	bool ready;
 	bool broken;         /* its regex does not compile: never holds */
 	enum shape shape;    /* strings and keywords */
-	bool plain;          /* a string that is equal, or begins the value, and not empty: what most rules ask for */
+	bool plain;          /* a string that is not empty, and not a wildcard: what most rules ask for */
 	bool cased;
 	field_id field;
 	struct span text;    /* of all shapes but anything and wildcard */
@@ -87,6 +87,8 @@ struct node {
 struct local_rule {
 	uint32_t index; /* into ruleset.rules */
 	uint32_t root;  /* into matcher.nodes */
+	uint32_t class_root; /* what of it is left to be tested in records of `class` */
+	uint8_t class;  /* the only one, besides KEYS_UNKNOWN, whose records it may match; KEYS_UNKNOWN: there is more than one */
 	bool captures;  /* a regex in it has named groups */
 };
 
@@ -308,7 +310,7 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 		t->cased = t->pattern.cased;
 		t->shape = pattern_shape(&t->pattern);
 		t->text = t->pattern.n_pieces ? t->pattern.pieces[0] : SPAN("");
-		t->plain = t->atom->op == ATOM_STRING && (t->shape == SHAPE_EQUAL || t->shape == SHAPE_PREFIX) && t->text.len;
+		t->plain = t->atom->op == ATOM_STRING && t->shape != SHAPE_WILDCARD && t->text.len;
 		words_of(t->text.ptr, t->text.len, &t->first, &t->last);
 		if (!t->cased) {
 			t->first_case = case_bits(t->first);
@@ -378,14 +380,18 @@ static uint32_t node_add(struct matcher *m, struct node n)
 	return (uint32_t)m->n_nodes++;
 }
 
-/* Compiles an expression, children in order of their cost. Returns its node; *ret_ok is cleared when a regex is broken. */
-static uint32_t node_build(struct matcher *m, const struct expr *x, const struct rule *rule, bool *captures,
+/*
+ * Compiles an expression, children in order of their cost. Returns its node; *ret_ok is cleared when a regex is broken.
+ * truth: by atom, what is known of it; NULL: nothing. What is known is left out.
+ */
+static uint32_t node_build(struct matcher *m, const struct expr *x, const struct rule *rule, const uint8_t *truth, bool *captures,
 			   struct diag_list *diags, bool *ret_ok)
 {
-	struct node n = { .op = x->op, .atom = x->atom };
+	enum literal_truth known = truth ? literal_truth_of_expr(x, truth) : TRUTH_SEEK;
+	struct node n = { .op = known == TRUTH_TRUE ? EXPR_TRUE : known == TRUTH_FALSE ? EXPR_FALSE : x->op, .atom = x->atom };
 	uint32_t *kids;
 
-	switch (x->op) {
+	switch (n.op) {
 	case EXPR_TRUE:
 	case EXPR_FALSE:
 		return node_add(m, n);
@@ -403,16 +409,21 @@ static uint32_t node_build(struct matcher *m, const struct expr *x, const struct
 	}
 	kids = xmalloc((x->n_children + 1) * sizeof *kids);
 	for (uint32_t i = 0; i < x->n_children; i++) {
-		uint32_t kid = node_build(m, x->children[i], rule, captures, diags, ret_ok), k = i;
+		uint32_t kid, k = n.n;
 
+		/* It does not decide an "and" to be true, nor an "or" to be false: or the whole would be known. */
+		known = truth ? literal_truth_of_expr(x->children[i], truth) : TRUTH_SEEK;
+		if (known == TRUTH_TRUE || known == TRUTH_FALSE)
+			continue;
+		kid = node_build(m, x->children[i], rule, truth, captures, diags, ret_ok);
 		for (; k > 0 && m->nodes[kids[k - 1]].cost > m->nodes[kid].cost; k--)
 			kids[k] = kids[k - 1];
 		kids[k] = kid;
+		n.n++;
 		n.cost += m->nodes[kid].cost;
 	}
 	n.first = (uint32_t)m->n_children;
-	n.n = x->n_children;
-	for (uint32_t i = 0; i < x->n_children; i++) {
+	for (uint32_t i = 0; i < n.n; i++) {
 		ARRAY_GROW(m->children, m->n_children, m->cap_children);
 		m->children[m->n_children++] = kids[i];
 	}
@@ -572,6 +583,7 @@ static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule
 	const struct expr *x = m->rs->rules[m->rules[rule].index].expr;
 	bool asks = m->keys && set_truth(m, x, KEYS_UNKNOWN, d->truth);
 	struct literal_set set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
+	unsigned n_known = 0, known = KEYS_UNKNOWN;
 
 	for (unsigned class = 0, n = m->keys ? KEYS_OTHER(m->keys) + 1 : 1; class < n; class++) {
 		struct key_class *c = &m->classes[class];
@@ -581,6 +593,8 @@ static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule
 			if (literal_truth_of_expr(x, d->truth) == TRUTH_FALSE)
 				continue;
 			set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
+			n_known++;
+			known = class;
 		}
 		if (set.known) {
 			draft_set(m, d, rule, class, &set);
@@ -593,6 +607,14 @@ static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule
 		else if (c->n_always == 0 || c->excludes)
 			c->excludes |= UINT64_C(1) << c->n_always;
 		c->n_always++;
+	}
+	if (n_known == 1) {
+		struct local_rule *local = &m->rules[rule];
+		bool captures, ok = true;
+
+		set_truth(m, x, known, d->truth);
+		local->class = (uint8_t)known;
+		local->class_root = node_build(m, x, &m->rs->rules[local->index], d->truth, &captures, NULL, &ok);
 	}
 }
 
@@ -687,7 +709,7 @@ struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, st
 		if (!is_ours(&rs->rules[i], s))
 			continue;
 		local->index = i;
-		local->root = node_build(m, rs->rules[i].expr, &rs->rules[i], &local->captures, diags, &ok);
+		local->root = node_build(m, rs->rules[i].expr, &rs->rules[i], NULL, &local->captures, diags, &ok);
 		m->n_rules++;
 	}
 	if (!ok) {
@@ -758,16 +780,20 @@ const struct matcher_stats *matcher_stats(const struct matcher *m)
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
+static __attribute__((noinline)) void begin_generations(struct matcher *m)
+{
+	memset(m->memo, 0, (m->rs->n_atoms + 1) * sizeof *m->memo);
+	memset(m->tried, 0, (m->n_rules + 1) * sizeof *m->tried);
+	memset(m->virtual_generation, 0, sizeof m->virtual_generation);
+	m->generation = 2;
+}
+
 /* Forgets what was known of the event before. */
-static void next_event(struct matcher *m)
+static inline void next_event(struct matcher *m)
 {
 	m->generation += 2;
-	if (m->generation == 0) {
-		memset(m->memo, 0, (m->rs->n_atoms + 1) * sizeof *m->memo);
-		memset(m->tried, 0, (m->n_rules + 1) * sizeof *m->tried);
-		memset(m->virtual_generation, 0, sizeof m->virtual_generation);
-		m->generation = 2;
-	}
+	if (m->generation == 0)
+		begin_generations(m);
 	if (m->n_folded) {
 		m->n_folded = m->next_folded = 0;
 		arena_reset(&m->folded_arena);
@@ -880,11 +906,9 @@ static bool string_holds(struct matcher *m, const struct test *t, struct span va
 	case SHAPE_SUFFIX:
 		return value.len >= t->text.len && equal_at(t, value.ptr + value.len - t->text.len);
 	case SHAPE_CONTAINS:
-		if (value.len < t->text.len)
-			return false;
 		if (!t->cased)
-			value = fold(m, value);
-		return memmem(value.ptr, value.len, t->text.ptr, t->text.len) != NULL;
+			return contains_folded(value, t->text);
+		return value.len >= t->text.len && memmem(value.ptr, value.len, t->text.ptr, t->text.len) != NULL;
 	case SHAPE_ANYTHING:
 		return true;
 	case SHAPE_WILDCARD:
@@ -1098,10 +1122,11 @@ static inline bool test_holds(struct matcher *m, const struct test *t, const str
 {
 	const struct value *v;
 
-	if (t->plain && (v = event_first(e, t->field)) && !v->next)
-		return (t->shape == SHAPE_EQUAL ? v->text.len == t->text.len : v->text.len >= t->text.len) && v->kind != VALUE_NULL &&
-		       equal_at(t, v->text.ptr);
-	return test_holds_slowly(m, t, e);
+	if (!t->plain || !(v = event_first(e, t->field)) || v->next || v->kind == VALUE_NULL)
+		return test_holds_slowly(m, t, e);
+	if (t->shape == SHAPE_EQUAL || t->shape == SHAPE_PREFIX)
+		return (t->shape == SHAPE_EQUAL ? v->text.len == t->text.len : v->text.len >= t->text.len) && equal_at(t, v->text.ptr);
+	return string_holds(m, t, v->text);
 }
 
 static inline bool atom_holds(struct matcher *m, const struct event *e, uint32_t atom)
@@ -1410,23 +1435,28 @@ static const uint32_t *list_candidates(struct matcher *m, size_t record, size_t 
 
 size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
 {
-	bool all = record >= m->hits.n_records || m->hits.head[record] == PREFILTER_ALL;
 	const uint32_t *list = NULL;
 	size_t n_list = m->n_rules, n = 0;
+	unsigned class = KEYS_UNKNOWN;
 	bool captures = false;
 
 	if (e->kind != EVENT_LOG || !m->n_rules)
 		return 0;
 	next_event(m);
-	if (!all)
-		list = list_candidates(m, record, &n_list);
+	if (record < m->hits.n_records) {
+		class = m->class_of[record];
+		if (m->hits.head[record] != PREFILTER_ALL)
+			list = list_candidates(m, record, &n_list);
+	}
 	for (size_t i = 0; i < n_list; i++) {
 		uint32_t rule = list ? list[i] : (uint32_t)i;
-
 		const struct local_rule *local = &m->rules[rule];
-		const struct node *root = &m->nodes[local->root];
+		bool known = class != KEYS_UNKNOWN && local->class != KEYS_UNKNOWN;
+		const struct node *root = &m->nodes[known ? local->class_root : local->root];
 
-		if (root->op == EXPR_ATOM ? atom_holds(m, e, root->atom) : node_holds(m, e, root)) {
+		if (known && local->class != class)
+			continue;
+		if (root->op == EXPR_TRUE || (root->op == EXPR_ATOM ? atom_holds(m, e, root->atom) : node_holds(m, e, root))) {
 			captures |= local->captures;
 			m->held[n] = rule;
 			matched[n++] = local->index;

@@ -9,6 +9,10 @@
 
 #include "base/quote.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define NOT_FOUND SIZE_MAX
 #define ANY_CHARACTER '\0' /* "?" in a piece */
 
@@ -50,6 +54,52 @@ bool equal_folded(const char *folded, const char *text, size_t len)
 			return false;
 	}
 	return true;
+}
+
+/* What to set in a byte so that it equals this one, which is not A–Z, in either case. */
+static char case_bit(char c)
+{
+	return c >= 'a' && c <= 'z' ? 0x20 : 0;
+}
+
+#ifdef __SSE2__
+/* The places of the 16 at p where the text's first and last bytes stand: a bit each. */
+static inline unsigned places_at(const char *p, struct span folded, __m128i first, __m128i first_case, __m128i last, __m128i last_case)
+{
+	__m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + folded.len - 1));
+
+	return (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(a, first_case), first),
+							 _mm_cmpeq_epi8(_mm_or_si128(b, last_case), last)));
+}
+#endif
+
+bool contains_folded(struct span value, struct span folded)
+{
+	char first = folded.ptr[0], first_case = case_bit(first);
+	size_t n_places = value.len - folded.len + 1, i = 0;
+
+	if (value.len < folded.len)
+		return false;
+#ifdef __SSE2__
+	char last = folded.ptr[folded.len - 1];
+	const __m128i v_first = _mm_set1_epi8(first), v_first_case = _mm_set1_epi8(first_case);
+	const __m128i v_last = _mm_set1_epi8(last), v_last_case = _mm_set1_epi8(case_bit(last));
+
+	/* The last 16 places overlap those before them. */
+	while (n_places >= 16 && i < n_places) {
+		size_t at = i + 16 <= n_places ? i : n_places - 16;
+
+		for (unsigned bits = places_at(value.ptr + at, folded, v_first, v_first_case, v_last, v_last_case); bits; bits &= bits - 1)
+			if (equal_folded(folded.ptr, value.ptr + at + (unsigned)__builtin_ctz(bits), folded.len))
+				return true;
+		i += 16;
+	}
+#endif
+	for (; i < n_places; i++)
+		if ((value.ptr[i] | first_case) == first && equal_folded(folded.ptr, value.ptr + i, folded.len))
+			return true;
+	return false;
 }
 
 static size_t character_len(struct span value, size_t at)

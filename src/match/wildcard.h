@@ -16,5 +16,7 @@ bool wildcard_matches(const struct string_pattern *p, struct span value);
 void fold_ascii(char *to, const char *from, size_t len);
 /* Are these equal, where folded holds no A–Z? */
 bool equal_folded(const char *folded, const char *text, size_t len);
+/* Does `folded`, which is not empty and holds no A–Z, stand anywhere in the value? Time is bounded by value × folded. */
+bool contains_folded(struct span value, struct span folded);
 
 #endif

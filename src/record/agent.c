@@ -153,11 +153,13 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	return a;
 }
 
-static struct agent_part part_of(struct span s, struct span text)
+static void add_part(struct agent_memo_slot *slot, field_id field, struct span s, struct span text)
 {
 	bool inside = s.ptr >= text.ptr && s.ptr + s.len <= text.ptr + text.len;
 
-	return (struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len };
+	if (s.len > 0)
+		slot->parts[slot->n_parts++] =
+			(struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len, field };
 }
 
 /* What is part of the record is taken from there: then it need not be copied with it. */
@@ -171,17 +173,19 @@ static __attribute__((noinline)) bool memo_fill(struct agent_memo_slot *slot, st
 {
 	struct agent a = agent_parse(text, arena);
 
-	if (!slot || a.normal.len > AGENT_MEMO_LEN) {
+	if (!slot || a.normal.len == 0 || a.normal.len > AGENT_MEMO_LEN) {
 		*ret = a;
 		return false;
 	}
 	slot->len = (uint8_t)text.len;
 	memcpy(slot->text, text.ptr, text.len);
 	memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
-	slot->normal = part_of(span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
-	slot->rig = part_of(a.rig, text);
-	slot->role = part_of(a.role, text);
-	slot->name = part_of(a.name, text);
+	slot->n_parts = 0;
+	add_part(slot, FIELD_AGENT, span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
+	add_part(slot, FIELD_AGENT_RAW, text, text);
+	add_part(slot, FIELD_RIG, a.rig, text);
+	add_part(slot, FIELD_ROLE, a.role, text);
+	add_part(slot, FIELD_NAME, a.name, text);
 	return true;
 }
 
@@ -227,11 +231,11 @@ static inline struct span normal_text(const struct agent_memo_slot *slot, struct
 {
 	char *copy;
 
-	if (!slot->normal.fixed)
-		return part_text(&slot->normal, text);
+	if (!slot->parts[0].fixed)
+		return part_text(&slot->parts[0], text);
 	copy = arena_alloc(arena, AGENT_MEMO_LEN);
-	memcpy(copy, slot->normal.fixed, AGENT_MEMO_LEN);
-	return span_of(copy, slot->normal.len);
+	memcpy(copy, slot->normal_text, AGENT_MEMO_LEN);
+	return span_of(copy, slot->parts[0].len);
 }
 
 struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena)
@@ -270,11 +274,9 @@ struct span agent_memo_add(struct agent_memo *m, struct event *e, struct span te
 	}
 	normal = normal_text(slot, text, &e->arena);
 	w = event_write_begin(e);
-	event_write_text(&w, FIELD_AGENT, normal);
-	event_write(&w, FIELD_AGENT_RAW, text);
-	event_write_text(&w, FIELD_RIG, part_text(&slot->rig, text));
-	event_write_text(&w, FIELD_ROLE, part_text(&slot->role, text));
-	event_write_text(&w, FIELD_NAME, part_text(&slot->name, text));
+	event_write(&w, FIELD_AGENT, normal);
+	for (unsigned i = 1, n = slot->n_parts; i < n; i++)
+		event_write(&w, slot->parts[i].field, part_text(&slot->parts[i], text));
 	event_write_end(e, &w);
 	return normal;
 }

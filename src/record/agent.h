@@ -16,7 +16,7 @@ struct agent {
 struct agent agent_parse(struct span text, struct arena *arena);
 /*
  * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 4 to AGENT_MEMO_LEN bytes has one place; the
- * last that was put there is known. 92 KiB, to be zeroed.
+ * last that was put there is known. 100 KiB, to be zeroed.
  */
 #define AGENT_MEMO_LEN 48
 #define AGENT_MEMO_SLOTS 512
@@ -25,9 +25,10 @@ struct agent_memo {
 		struct agent_part {
 			const char *fixed; /* NULL: it is a part of the text */
 			uint8_t at, len;
-		} normal, rig, role, name; /* normal: fixed is in normal_text, the others' are static */
+			field_id field;
+		} parts[5]; /* what there is of agent, agent_raw, rig, role, name; of the first `fixed` is in normal_text, of the others it is static */
 		uint64_t first, last; /* the words that the text begins and ends with */
-		uint8_t len;
+		uint8_t len, n_parts;
 		char text[AGENT_MEMO_LEN], normal_text[AGENT_MEMO_LEN];
 	} slots[AGENT_MEMO_SLOTS];
 };

@@ -80,7 +80,7 @@ enum parse_result {
 	PARSE_UNPARSED, /* not understood; *e has time, source, raw, message only, and may still be matched by keywords */
 };
 /*
- * e must be reset; its values borrow from block. Sets time_ns, source and raw; the origin is the caller's.
+ * e must be reset; its values borrow from block, behind which 64 readable bytes are required. Sets time_ns, source and raw; the origin is the caller's.
  */
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
 

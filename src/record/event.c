@@ -41,24 +41,6 @@ void event_release(struct event *e)
 	*e = (struct event){ .time_ns = TIME_NONE, .arena = ARENA_INIT };
 }
 
-void event_empty(struct event *e)
-{
-	event_drop_values(e);
-	e->kind = EVENT_LOG;
-	e->time_ns = e->snapshot_ns = TIME_NONE;
-	e->source = NULL;
-	e->origin = (struct origin){ 0 };
-	e->raw = SPAN("");
-	e->snapshot_complete = false;
-}
-
-void event_reset(struct event *e)
-{
-	event_empty(e);
-	if (e->arena.chunks)
-		arena_reset(&e->arena);
-}
-
 /* Fields are added to the table while the program runs where it keeps all. */
 static void event_grow_fields(struct event *e, field_id f)
 {
@@ -82,13 +64,14 @@ void event_add_slowly(struct event *e, field_id f, struct span text, enum value_
 		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);
 	}
 	uint16_t place = (uint16_t)(e->n_values + 1);
-	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, place };
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, 0 };
+	e->has_others |= f >= FIELD_BUILTIN_COUNT;
 	if (!e->first[f]) {
 		e->first[f] = place;
 		return;
 	}
 	struct value *first = &e->values[e->first[f] - 1];
-	e->values[first->last - 1].next = place;
+	(first->last ? &e->values[first->last - 1] : first)->next = place;
 	first->last = place;
 }
 
@@ -106,7 +89,7 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 			old->field = FIELD_NONE;
 			old->next = 0;
 		}
-		*v = (struct value){ text, f, (uint8_t)kind, 0, e->first[f] };
+		*v = (struct value){ text, f, (uint8_t)kind, 0, 0 };
 		return;
 	}
 	event_add(e, f, text, kind);

@@ -20,7 +20,7 @@ struct value {
 	field_id field;   /* FIELD_NONE: replaced by event_set; pass over it */
 	uint8_t kind;     /* enum value_kind */
 	uint16_t next;    /* index + 1 of the same field's next value; 0: last */
-	uint16_t last;    /* of a field's first value: index + 1 of its last one */
+	uint16_t last;    /* of a field's first value: index + 1 of its last one; 0: it is the only one */
 };
 
 enum event_kind {
@@ -50,6 +50,7 @@ struct event {
 	size_t n_values, cap_values;
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
 	size_t n_fields;       /* size of first; grows where the table keeps all */
+	bool has_others;       /* values of other fields than the built-in ones */
 	struct arena arena;
 };
 
@@ -60,20 +61,32 @@ void event_release(struct event *e);
 /* Drops all values. What they borrowed stays in the arena. */
 static inline void event_drop_values(struct event *e)
 {
-	uint16_t *first = e->first;
-
-	if (e->n_values > 4 && e->n_fields <= 128)
-		memset(first, 0, e->n_fields * sizeof *first);
-	else
+	memset(e->first, 0, FIELD_BUILTIN_COUNT * sizeof *e->first);
+	if (e->has_others) {
 		for (const struct value *v = e->values, *end = v + e->n_values; v < end; v++)
 			if (v->field != FIELD_NONE)
-				first[v->field] = 0;
+				e->first[v->field] = 0;
+		e->has_others = false;
+	}
 	e->n_values = 0;
 }
+/* event_reset(), but what its strings borrowed stays in the arena: for who has taken a copy of the values. */
+static inline void event_empty(struct event *e)
+{
+	event_drop_values(e);
+	e->kind = EVENT_LOG;
+	e->time_ns = e->snapshot_ns = TIME_NONE;
+	e->source = NULL;
+	e->origin = (struct origin){ 0 };
+	e->raw = SPAN("");
+	e->snapshot_complete = false;
+}
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
-void event_reset(struct event *e);
-/* The same, but what its strings borrowed stays in the arena: for who has taken a copy of the values. */
-void event_empty(struct event *e);
+static inline void event_reset(struct event *e)
+{
+	event_empty(e);
+	arena_reset(&e->arena);
+}
 /*
  * An event that shows values which lie elsewhere: a copy of all that another event had, in their order. They are borrowed until it shows others, or
  * none (event_show() of NULL, 0); nothing can be added to it.
@@ -85,8 +98,10 @@ static inline void event_show(struct event *e, struct value *values, size_t n)
 	e->values = values;
 	e->n_values = n;
 	for (size_t i = n; i-- > 0;)
-		if (values[i].field != FIELD_NONE)
+		if (values[i].field != FIELD_NONE) {
 			e->first[values[i].field] = (uint16_t)(i + 1);
+			e->has_others |= values[i].field >= FIELD_BUILTIN_COUNT;
+		}
 }
 /* event_add() where it is not the simple case. */
 void event_add_slowly(struct event *e, field_id f, struct span text, enum value_kind kind);
@@ -97,9 +112,9 @@ static inline void event_add(struct event *e, field_id f, struct span text, enum
 		event_add_slowly(e, f, text, kind);
 		return;
 	}
-	uint16_t place = (uint16_t)(e->n_values + 1);
-	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, place };
-	e->first[f] = place;
+	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, 0 };
+	e->first[f] = (uint16_t)e->n_values;
+	e->has_others |= f >= FIELD_BUILTIN_COUNT;
 }
 /*
  * Adds several values at once: built-in fields of which the event has no value yet, no two the same, and not more than it has room for (EVENT_ROOM in
@@ -114,14 +129,13 @@ static inline struct event_writer event_write_begin(struct event *e)
 {
 	return (struct event_writer){ e->values + e->n_values, e->first, e->n_values };
 }
-static inline void event_write(struct event_writer *w, enum builtin_field f, struct span text)
+static inline void event_write(struct event_writer *w, field_id f, struct span text)
 {
-	uint16_t place = (uint16_t)++w->n;
-	*w->next++ = (struct value){ text, (field_id)f, VALUE_STRING, 0, place };
-	w->first[f] = place;
+	*w->next++ = (struct value){ text, f, VALUE_STRING, 0, 0 };
+	w->first[f] = (uint16_t)++w->n;
 }
 /* Nothing where the text is empty. */
-static inline void event_write_text(struct event_writer *w, enum builtin_field f, struct span text)
+static inline void event_write_text(struct event_writer *w, field_id f, struct span text)
 {
 	if (text.len > 0)
 		event_write(w, f, text);

@@ -27,7 +27,7 @@ struct format_ops {
 	 * Called once a line, in order: it must be fast. A line that does not begin one continues the record before it.
 	 */
 	bool (*begins)(struct format_context *c, struct span line, int64_t *ret_time);
-	/* raw: the record, CR and colours already stripped where it has any. e->time_ns, source and raw are set. */
+	/* raw: the record, CR and colours already stripped where it has any; FIND_BYTES behind it are readable. e->time_ns, source and raw are set. */
 	enum parse_result (*parse)(struct format_context *c, struct span raw, const struct record *r, struct event *e);
 	bool wants_all;
 	/* A line with a stamp of 19 bytes and a blank at its start begins a record: where that stamp is in the cache, begins() is not asked. */

@@ -5,6 +5,7 @@
  * raw newline in a field that gt does not quote can forge a line: what looks like a stamped line is a record, and nothing in the
  * file could tell it from a true one. A line without a stamp continues the record before it.
  */
+#include "base/find.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "record/agent.h"
@@ -213,10 +214,10 @@ static void add_nudge(struct agent_memo *m, struct event *e, struct span text)
 	add_normal(m, e, FIELD_FROM, nudge_sender(message));
 }
 
-/* A bead's name: a word with a hyphen in it. */
-static bool is_bead(struct span s)
+/* A bead's name: a word with a hyphen in it. s is a part of the record. */
+static inline bool is_bead(struct span s)
 {
-	return s.len > 0 && !memchr(s.ptr, ' ', s.len) && memchr(s.ptr, '-', s.len);
+	return !find_byte(s.ptr, s.len, ' ') && find_byte(s.ptr, s.len, '-');
 }
 
 /*
@@ -297,38 +298,54 @@ static bool other_has_agent(struct span type, struct span word, struct span deta
 	return detail.len == 0 || span_starts_with(detail, SPAN(" ("));
 }
 
+static inline const struct town_type *type_named(struct span type)
+{
+	for (size_t i = 0; i < sizeof town_types / sizeof *town_types; i++)
+		if (town_types[i].type.len == type.len && *town_types[i].type.ptr == *type.ptr && span_equal(town_types[i].type, type))
+			return &town_types[i];
+	return NULL;
+}
+
+/* What stands behind the stamp that the record is known to begin with. */
+static inline const char *behind_stamp(struct span raw)
+{
+	if (__builtin_expect(raw.len > STAMP_LENGTH && raw.ptr[STAMP_LENGTH] == ' ' && stamp_is_digit(*raw.ptr), 1))
+		return raw.ptr + STAMP_LENGTH;
+	raw = stamp_skip_colours(raw);
+	return span_from(raw, stamp_length(raw)).ptr;
+}
+
 static enum parse_result town_parse(struct format_context *c, struct span raw, const struct record *r, struct event *e)
 {
-	struct span rest = raw, type, word, detail;
-	const struct town_type *t = NULL;
-	const char *close, *newline = r->lines > 1 && raw.len ? memchr(raw.ptr, '\n', raw.len) : NULL;
+	const char *p, *close, *word_end, *newline = NULL, *end = raw.ptr + raw.len, *line_end = end;
+	const struct town_type *t;
+	struct span type, word, detail;
 
 	if (raw.len == 0)
 		return PARSE_NOTHING;
 	if (!(r->flags & RECORD_STAMPED))
 		return PARSE_UNPARSED; /* a continuation whose beginning is not in the file */
-	if (!stamp_is_digit(*rest.ptr))
-		rest = stamp_skip_colours(rest);
-	rest = span_from(rest, rest.len > STAMP_LENGTH && rest.ptr[STAMP_LENGTH] == ' ' && stamp_is_digit(*rest.ptr) ? STAMP_LENGTH : stamp_length(rest));
-	if (!span_starts_with(rest, SPAN(" [")))
+	if (__builtin_expect(r->lines > 1, 0)) {
+		newline = memchr(raw.ptr, '\n', raw.len);
+		line_end = newline ? newline : end;
+	}
+	p = behind_stamp(raw);
+	if (line_end - p < 2 || p[0] != ' ' || p[1] != '[')
 		return PARSE_UNPARSED;
-	rest = span_from(rest, 2);
-	close = memchr(rest.ptr, ']', rest.len);
-	if (!close || (newline && close > newline) || close == rest.ptr || close + 1 == rest.ptr + rest.len || close[1] != ' ')
+	p += 2;
+	close = find_byte(p, (size_t)(line_end - p), ']');
+	if (!close || close == p || close + 1 == line_end || close[1] != ' ')
 		return PARSE_UNPARSED;
-	type = span_of(rest.ptr, (size_t)(close - rest.ptr));
+	type = span_of(p, (size_t)(close - p));
+	t = type_named(type);
 	add(e, FIELD_TYPE, type);
 	if (newline)
-		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(raw.ptr + raw.len - newline - 1)));
-	rest = span_from(rest, type.len + 2);
-	for (size_t i = 0; i < sizeof town_types / sizeof *town_types && !t; i++) {
-		if (town_types[i].type.len == type.len && *town_types[i].type.ptr == *type.ptr && span_equal(town_types[i].type, type))
-			t = &town_types[i];
-	}
-	word = cut_at(line_of(rest, newline), ' ');
-	detail = span_from(rest, word.len);
-	if (detail.len > 0 && *detail.ptr == ' ')
-		detail = span_from(detail, 1);
+		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(end - newline - 1)));
+	p = close + 2;
+	word_end = find_byte(p, (size_t)(line_end - p), ' ');
+	detail.ptr = word_end ? word_end + 1 : line_end;
+	detail.len = (size_t)(end - detail.ptr);
+	word = span_of(p, (size_t)((word_end ? word_end : line_end) - p));
 	if (t && t->detail == DETAIL_NUDGE && fork_nudge(c->state, e, word, detail, newline))
 		return PARSE_EVENT;
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
@@ -341,7 +358,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 				add(e, FIELD_REASON, bracketed(span_from(detail, type.len + 1)));
 		}
 	} else {
-		add(e, FIELD_MESSAGE, rest);
+		add(e, FIELD_MESSAGE, span_of(p, (size_t)(end - p)));
 	}
 	return PARSE_EVENT;
 }
