@@ -182,11 +182,17 @@ bool condition_holds(const struct correlation *k, uint64_t seen)
 	return k->n_bounds ? bounds_hold(k, n) : n == wanted;
 }
 
-/* Which positive inputs are in the window; for temporal_ordered only as far as they came in their order. */
+/* temporal_ordered, and all positive inputs are needed: their slots are the steps. */
+static bool is_one_chain(const struct correlation *k)
+{
+	return k->type == CORRELATION_TEMPORAL_ORDERED && !k->n_chains;
+}
+
+/* Which positive inputs are in the window; where they are one chain, only as far as they came in their order. */
 uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k)
 {
 	int64_t bound = en->now_ns - k->timespan_ns;
-	bool ordered = k->type == CORRELATION_TEMPORAL_ORDERED;
+	bool ordered = is_one_chain(k);
 	uint64_t seen = 0;
 
 	bool chained = false;
@@ -194,40 +200,86 @@ uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct
 		if (k->inputs[i].negated)
 			continue;
 		bool in_window = (ordered ? c->state->slots[i].start_ns : c->state->slots[i].time_ns) > bound;
-		chained |= in_window && ordered && en->states[c->rule].needs_all; /* the chain has all steps before this one */
+		chained |= in_window && ordered; /* the chain has all steps before this one */
 		if (in_window || chained)
 			seen |= UINT64_C(1) << i;
 	}
 	return seen;
 }
 
+/* The start of the chain that an event carries on as the step behind `before`; TIME_NONE: there is none. */
+static int64_t chain_before(const struct slot *before, const struct occurrence *o)
+{
+	return before->time_ns <= o->time_ns ? before->start_ns : TIME_NONE;
+}
+
+static void step_take(struct slot *s, int64_t start_ns)
+{
+	if (s->start_ns == TIME_NONE || start_ns > s->start_ns)
+		s->start_ns = start_ns;
+}
+
+static struct slot *last_step(const struct cell *c, const struct chain *chain)
+{
+	return &c->state->slots[chain->first_slot + (uint32_t)__builtin_popcountll(chain->inputs) - 1];
+}
+
+/* The event of input i as a step of every chain that has one for it. Returns the chains that it completes, as bits. */
+static uint64_t chains_take(struct cell *c, const struct correlation *k, uint32_t i, const struct occurrence *o, int64_t bound)
+{
+	uint64_t done = 0;
+
+	for (uint32_t t = 0; t < k->n_chains; t++) {
+		const struct chain *chain = &k->chains[t];
+		uint64_t before = chain->inputs & ((UINT64_C(1) << i) - 1);
+		if (!(chain->inputs >> i & 1))
+			continue;
+		struct slot *s = &c->state->slots[chain->first_slot + (uint32_t)__builtin_popcountll(before)];
+		int64_t start = before ? chain_before(s - 1, o) : o->time_ns;
+		if (start == TIME_NONE)
+			continue;
+		step_take(s, start);
+		if (s->time_ns == TIME_NONE || o->time_ns > s->time_ns)
+			s->time_ns = o->time_ns;
+		if (s == last_step(c, chain) && s->start_ns > bound)
+			done |= UINT64_C(1) << t;
+	}
+	return done;
+}
+
+/* Does one of these chains make the condition true, in spite of what was not to be? */
+static bool chains_hold(const struct correlation *k, uint64_t chains, uint64_t forbidden)
+{
+	for (uint32_t t = 0; t < k->n_chains; t++)
+		if (chains >> t & 1 && condition_holds(k, k->chains[t].inputs | forbidden))
+			return true;
+	return false;
+}
+
+bool chain_complete(const struct engine *en, const struct cell *c, const struct correlation *k)
+{
+	for (uint32_t t = 0; t < k->n_chains; t++)
+		if (last_step(c, &k->chains[t])->start_ns > en->now_ns - k->timespan_ns)
+			return true;
+	return false;
+}
+
 /*
- * The newest event of input i; in an ordered correlation it carries on the chain that ends at an earlier input. False when there is no such
+ * The newest event of input i; in an ordered correlation it carries on the chain that ends at the input before. False when there is no such
  * chain, and it cannot begin one.
  */
 static bool slot_take(struct engine *en, struct cell *c, const struct correlation *k, uint32_t i, struct occurrence *o)
 {
 	struct slot *s = &c->state->slots[i];
 
-	if (k->type == CORRELATION_TEMPORAL_ORDERED) {
-		bool strict = en->states[c->rule].needs_all;
-		int64_t start = TIME_NONE;
-		bool first = true;
-		for (uint32_t j = i; j-- > 0 && start == TIME_NONE;) {
-			if (k->inputs[j].negated)
-				continue;
-			if (c->state->slots[j].start_ns != TIME_NONE && c->state->slots[j].time_ns <= o->time_ns)
-				start = c->state->slots[j].start_ns;
-			first = false;
-			if (strict)
-				break;
-		}
-		if (start == TIME_NONE && (first || !strict))
-			start = o->time_ns; /* a chain may begin here */
+	if (is_one_chain(k)) {
+		uint32_t j = i;
+		while (j > 0 && k->inputs[j - 1].negated)
+			j--;
+		int64_t start = j > 0 ? chain_before(&c->state->slots[j - 1], o) : o->time_ns;
 		if (start == TIME_NONE)
 			return false;
-		if (s->start_ns == TIME_NONE || start > s->start_ns)
-			s->start_ns = start;
+		step_take(s, start);
 	}
 	if (s->time_ns == TIME_NONE || o->time_ns >= s->time_ns) {
 		s->time_ns = o->time_ns;
@@ -239,54 +291,6 @@ static bool slot_take(struct engine *en, struct cell *c, const struct correlatio
 	return true;
 }
 
-static bool waits_for(const struct correlation *k, const struct correlation_input *in)
-{
-	return in->negated && (k->type == CORRELATION_TEMPORAL || in->after);
-}
-
-/*
- * A negated input between two positive ones of an ordered correlation breaks the chains that wait for the later one. Returns the earlier
- * one, where such chains end; -1 when there is none: then the input forbids by having been in the window. Where the condition has an `or`,
- * there are no chains that all take the same steps, and it only forbids.
- */
-static int breaks_chain_after(const struct engine *en, const struct rule *r, uint32_t i)
-{
-	const struct correlation *k = r->correlation;
-
-	if (k->type != CORRELATION_TEMPORAL_ORDERED || !k->inputs[i].negated || k->inputs[i].after || !en->states[r->index].needs_all)
-		return -1;
-	int j = (int)i - 1;
-	while (j >= 0 && k->inputs[j].negated)
-		j--;
-	return j;
-}
-
-static bool forbids_before(const struct engine *en, const struct rule *r, uint32_t i)
-{
-	const struct correlation_input *in = &r->correlation->inputs[i];
-
-	return in->negated && (r->correlation->type == CORRELATION_TEMPORAL || !in->after) && breaks_chain_after(en, r, i) < 0;
-}
-
-static void pending_drop(struct cell *c)
-{
-	c->state->pending_ns = TIME_NONE;
-	kept_unref(c->state->trigger);
-	c->state->trigger = NULL;
-}
-
-static bool has_or(const struct presence *p)
-{
-	if (!p)
-		return false;
-	if (p->op == PRESENCE_OR)
-		return true;
-	for (uint32_t i = 0; i < p->n_children; i++)
-		if (has_or(p->children[i]))
-			return true;
-	return false;
-}
-
 static uint64_t positive_inputs(const struct correlation *k)
 {
 	uint64_t all = 0;
@@ -296,6 +300,46 @@ static uint64_t positive_inputs(const struct correlation *k)
 	return all;
 }
 
+/* Does this input alone make the condition false? */
+static bool ends(const struct correlation *k, uint32_t i)
+{
+	return !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i);
+}
+
+static bool waits_for(const struct correlation *k, const struct correlation_input *in)
+{
+	return in->negated && (k->type == CORRELATION_TEMPORAL || in->after);
+}
+
+/*
+ * A negated input between two positive ones of an ordered correlation breaks the chains that wait for the later one. Returns the earlier
+ * one, where such chains end; -1 when there is none: then the input forbids by having been in the window. So it is where there are several
+ * chains, which do not all take the same steps, and where it forbids only together with others.
+ */
+static int breaks_chain_after(const struct correlation *k, uint32_t i)
+{
+	if (!is_one_chain(k) || !k->inputs[i].negated || k->inputs[i].after || !ends(k, i))
+		return -1;
+	int j = (int)i - 1;
+	while (j >= 0 && k->inputs[j].negated)
+		j--;
+	return j;
+}
+
+static bool forbids_before(const struct correlation *k, uint32_t i)
+{
+	const struct correlation_input *in = &k->inputs[i];
+
+	return in->negated && (k->type == CORRELATION_TEMPORAL || !in->after) && breaks_chain_after(k, i) < 0;
+}
+
+static void pending_drop(struct cell *c)
+{
+	c->state->pending_ns = TIME_NONE;
+	kept_unref(c->state->trigger);
+	c->state->trigger = NULL;
+}
+
 void correlation_plan(struct engine *en, uint32_t rule)
 {
 	const struct rule *r = &en->rules->rules[rule];
@@ -303,7 +347,6 @@ void correlation_plan(struct engine *en, uint32_t rule)
 	struct rule_state *s = &en->states[rule];
 
 	s->n_keys = k->n_keys;
-	s->needs_all = !k->n_bounds && !has_or(k->presence);
 	s->keys = xcalloc(k->n_inputs + 1, sizeof *s->keys);
 	for (uint32_t i = 0; i < k->n_inputs; i++)
 		s->keys[i] = key_plan(en, k->inputs[i].keys, k->n_keys);
@@ -313,9 +356,9 @@ void correlation_plan(struct engine *en, uint32_t rule)
 	for (uint32_t i = 0; i < k->n_inputs; i++)
 		s->inputs[i] = (struct input_plan){
 			.waits = waits_for(k, &k->inputs[i]),
-			.forbids = forbids_before(en, r, i),
-			.ends = !condition_holds(k, positive_inputs(k) | UINT64_C(1) << i),
-			.breaks_after = breaks_chain_after(en, r, i),
+			.forbids = forbids_before(k, i),
+			.ends = ends(k, i),
+			.breaks_after = breaks_chain_after(k, i),
 		};
 }
 
@@ -384,12 +427,12 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 	}
 	struct cell *c = cell_get(en, r->index, key);
 	bool taken = slot_take(en, c, k, i, o);
+	uint64_t done = chains_take(c, k, i, o, en->now_ns - k->timespan_ns);
 	expires_at_least(c, later(en->now_ns, k->timespan_ns));
 
 	uint64_t seen = seen_inputs(en, c, k);
-	bool this_seen = taken && (seen >> i & 1);
-	bool triggers = this_seen && condition_holds(k, seen);
-	if (triggers && k->type == CORRELATION_TEMPORAL_ORDERED && en->states[r->index].needs_all)
+	bool triggers = k->n_chains ? done != 0 : taken && (seen >> i & 1) && condition_holds(k, seen);
+	if (triggers && is_one_chain(k))
 		for (uint32_t j = i + 1; j < k->n_inputs && triggers; j++) /* something that comes later is still to come */
 			if (!k->inputs[j].negated && (seen >> j & 1))
 				triggers = false;
@@ -398,13 +441,13 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 		trace_tell_input(en, c, o, i, value, triggers);
 	if (triggers && k->has_negation) {
 		bool waits = false;
-		uint64_t with = seen;
+		uint64_t forbidden = 0;
 		for (uint32_t j = 0; j < k->n_inputs; j++) {
 			waits |= plans[j].waits;
 			if (plans[j].forbids && c->state->slots[j].time_ns > en->now_ns - k->timespan_ns)
-				with |= UINT64_C(1) << j;
+				forbidden |= UINT64_C(1) << j;
 		}
-		triggers = condition_holds(k, with);
+		triggers = k->n_chains ? chains_hold(k, done, forbidden) : condition_holds(k, seen | forbidden);
 		if (!triggers && traced(en, r->index))
 			trace_tell_value(en, TRACE_FORBIDDEN, c, o, value, false);
 		if (triggers && !waits && !observed_by(en, r->index, o->time_ns)) {

@@ -316,7 +316,7 @@ static void put_rule(struct saver *s, uint32_t rule, struct buffer *out)
 	codec_put_span(out, span_from_string(r->name));
 	codec_put_u64(out, r->digest);
 	codec_put_u64(out, (state->told_undetermined ? RULE_TOLD_UNDETERMINED : 0) | (state->n_tops ? RULE_HAS_TOPS : 0));
-	codec_put_u64(out, has_slots ? k->n_inputs : 0);
+	codec_put_u64(out, has_slots ? k->n_slots : 0);
 	codec_put_u64(out, k ? k->n_keys : 0);
 	for (uint32_t i = 0; k && i < k->n_keys; i++)
 		codec_put_span(out, span_from_string(k->keys[i]));
@@ -702,7 +702,7 @@ bool engine_load(struct engine *en, struct codec_reader *in)
 		const struct correlation *k = r ? r->correlation : NULL;
 		bool has_slots = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
 		bool known = r && r->digest == saved.digest && !en->states[r->index].n_cells;
-		if (known && (saved.n_slots != (has_slots ? k->n_inputs : 0) || saved.n_keys != (k ? k->n_keys : 0)))
+		if (known && (saved.n_slots != (has_slots ? k->n_slots : 0) || saved.n_keys != (k ? k->n_keys : 0)))
 			in->bad = true;
 		if (known && !in->bad)
 			en->states[r->index].told_undetermined = saved.flags & RULE_TOLD_UNDETERMINED;

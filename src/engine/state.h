@@ -134,7 +134,6 @@ struct rule_state {
 	struct parent *parents;     /* correlations that take it as an input, ascending */
 	uint32_t n_parents;
 	struct input_plan *inputs;  /* temporal: by input */
-	bool needs_all;             /* temporal: every positive input is needed (no `or`, no bounds on how many) */
 	bool told_undetermined;     /* once is enough */
 	int64_t observed_from_ns;   /* every negated input has a source that is observed from then on; INT64_MAX: not all have */
 };
@@ -333,6 +332,7 @@ bool bounds_hold(const struct correlation *k, double value);
 /* Temporal: which positive inputs of the cell are in the window (bits); does the condition hold with these? */
 uint64_t seen_inputs(const struct engine *en, const struct cell *c, const struct correlation *k);
 bool condition_holds(const struct correlation *k, uint64_t seen);
+bool chain_complete(const struct engine *en, const struct cell *c, const struct correlation *k);
 
 /* For loading: an entry at the end, empty but for its references, which the caller sets. */
 struct entry *window_append(struct engine *en, struct cell *c);

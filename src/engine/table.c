@@ -188,7 +188,7 @@ static struct cell *cell_new(const struct engine *en, uint32_t rule)
 	const struct rule_state *s = &en->states[rule];
 	bool temporal = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
 	bool has_state = k && k->type != CORRELATION_EVENT_COUNT; /* it does more than count events */
-	uint32_t n_slots = temporal ? k->n_inputs : 0;
+	uint32_t n_slots = temporal ? k->n_slots : 0;
 	size_t size = sizeof(struct cell) + s->entry_len + s->n_keys * sizeof(string_id), at = 0;
 
 	if (has_state) {

@@ -117,7 +117,7 @@ void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void 
 		} else if (cell_slots(c)) {
 			uint64_t seen = seen_inputs(en, c, k);
 			value = (double)__builtin_popcountll(seen);
-			holds = condition_holds(k, seen);
+			holds = k->n_chains ? chain_complete(en, c, k) : condition_holds(k, seen);
 		} else {
 			window_expire(en, c, k->timespan_ns);
 			value = window_value(en, c, k);

@@ -10,6 +10,8 @@
 
 #define INPUTS_MAX 256
 #define PRESENCE_MAX 10000
+#define CHAINS_MAX 64
+#define CHAIN_STEPS_MAX 256
 
 static const char *const type_names[] = {
 	[CORRELATION_EVENT_COUNT] = "event_count",
@@ -634,6 +636,130 @@ static bool read_presence(struct state *s, const struct yaml_node *text, const s
 	return true;
 }
 
+/* ---- orders ---- */
+
+/* Sets of inputs each of which makes a condition true; none holds another. */
+struct input_sets {
+	uint64_t of[CHAINS_MAX];
+	uint32_t n;
+};
+
+static bool sets_add(struct input_sets *s, uint64_t set)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if ((s->of[i] & set) == s->of[i])
+			return true; /* less will do */
+	for (uint32_t i = 0; i < s->n; i++)
+		if ((s->of[i] & set) != set)
+			s->of[kept++] = s->of[i];
+	s->n = kept;
+	if (s->n == CHAINS_MAX)
+		return false;
+	s->of[s->n++] = set;
+	return true;
+}
+
+/* What is enough when nothing of what is not wanted has happened. False when there are too many sets. */
+static bool sets_of(const struct presence *x, bool negated, struct input_sets *out)
+{
+	struct input_sets child, before;
+
+	out->n = 0;
+	if (x->op == PRESENCE_INPUT)
+		return sets_add(out, negated ? 0 : UINT64_C(1) << x->input);
+	if (x->op == PRESENCE_NOT)
+		return sets_of(x->children[0], !negated, out);
+	bool any = (x->op == PRESENCE_OR) != negated;
+	if (!any)
+		sets_add(out, 0);
+	for (uint32_t i = 0; i < x->n_children; i++) {
+		if (!sets_of(x->children[i], negated, &child))
+			return false;
+		before = *out;
+		if (!any)
+			out->n = 0;
+		for (uint32_t k = 0; k < child.n; k++) {
+			if (any && !sets_add(out, child.of[k]))
+				return false;
+			for (uint32_t j = 0; !any && j < before.n; j++)
+				if (!sets_add(out, before.of[j] | child.of[k]))
+					return false;
+		}
+	}
+	return true;
+}
+
+static bool sets_of_size(struct input_sets *out, uint32_t n, uint32_t from, uint32_t size, uint64_t set)
+{
+	if (size == 0)
+		return sets_add(out, set);
+	for (uint32_t i = from; i + size <= n; i++)
+		if (!sets_of_size(out, n, i + 1, size - 1, set | UINT64_C(1) << i))
+			return false;
+	return true;
+}
+
+/* How many inputs the bounds ask for at least; 0: for none. False when more would be too many. */
+static bool least_inputs(const struct correlation *c, uint32_t *ret)
+{
+	*ret = 0;
+	for (uint32_t n = 1; n <= c->n_inputs; n++) {
+		bool all = true;
+
+		for (uint32_t k = 0; k < c->n_bounds; k++)
+			all &= bound_allows(&c->bounds[k], n);
+		if (all && !*ret)
+			*ret = n;
+		if (!all && *ret)
+			return false;
+	}
+	return true;
+}
+
+static bool read_orders(struct state *s, const struct yaml_node *condition)
+{
+	struct correlation *c = s->c;
+	struct input_sets sets = { .n = 0 };
+	struct chain *chains;
+	uint64_t all = 0;
+	uint32_t least;
+	bool few = true;
+
+	c->n_slots = c->n_inputs;
+	if (c->type != CORRELATION_TEMPORAL_ORDERED || (!c->presence && !c->n_bounds))
+		return true;
+	for (uint32_t i = 0; i < c->n_inputs; i++)
+		all |= c->inputs[i].negated ? 0 : UINT64_C(1) << i;
+	if (c->presence) {
+		few = sets_of(c->presence, false, &sets);
+	} else {
+		if (!least_inputs(c, &least)) {
+			report(s->l, DIAG_ERROR, condition, "%s can ask for so many of its rules at least, not at most", type_names[c->type]);
+			hint(s->l, "such as {gte: %u}; without a condition it asks for all of them", c->n_inputs);
+			return false;
+		}
+		few = least == 0 || sets_of_size(&sets, c->n_inputs, 0, least, 0);
+	}
+	if (sets.n == 0 || (few && sets.n == 1 && sets.of[0] == all))
+		return true;
+	chains = arena_alloc(&s->l->rs->arena, sets.n * sizeof *chains);
+	for (uint32_t i = 0; i < sets.n; i++) {
+		chains[i] = (struct chain){ .inputs = sets.of[i], .first_slot = c->n_slots };
+		c->n_slots += (uint32_t)__builtin_popcountll(sets.of[i]);
+	}
+	if (!few || c->n_slots - c->n_inputs > CHAIN_STEPS_MAX) {
+		report(s->l, DIAG_ERROR, condition, "this condition can be met in too many orders: more than %d, or with more than %d steps in all",
+		       CHAINS_MAX, CHAIN_STEPS_MAX);
+		hint(s->l, "write several correlations, or ask for more of the rules");
+		return false;
+	}
+	c->chains = chains;
+	c->n_chains = sets.n;
+	return true;
+}
+
 static void default_condition_text(struct state *s)
 {
 	struct buffer b = BUFFER_INIT;
@@ -781,5 +907,7 @@ void compile_correlation(struct loader *l, struct draft *d)
 		report(l, DIAG_ERROR, d->section, "%s needs a condition", type_names[c->type]);
 		hint(l, has_value_field(c) ? "such as condition: {field: agent, gte: 3}" : "such as condition: {gt: 5}");
 	}
+	if (l->diags->n_errors == errors && is_temporal(c))
+		read_orders(&s, pair ? pair->value : d->section);
 	d->failed = l->diags->n_errors != errors;
 }

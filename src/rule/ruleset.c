@@ -1022,6 +1022,8 @@ static uint64_t digest_of(const struct ruleset *rs, const struct rule *r)
 			describe_field(rs, c->value_fields[i], &b);
 		if (c->presence)
 			describe_presence(c->presence, &b);
+		for (uint32_t i = 0; i < c->n_chains; i++)
+			buffer_printf(&b, "%jx ", (uintmax_t)c->chains[i].inputs);
 	}
 	digest = hash_bytes(b.data, b.len, 0);
 	buffer_release(&b);

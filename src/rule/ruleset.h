@@ -63,6 +63,12 @@ struct correlation_input {
 	                          else it must not have been before. temporal: both (and this is true). */
 };
 
+/* A way in which a temporal_ordered correlation becomes complete: these inputs, one after the other. */
+struct chain {
+	uint64_t inputs;     /* bits */
+	uint32_t first_slot; /* its steps are slots of a cell from here on */
+};
+
 struct correlation {
 	enum correlation_type type;
 	struct correlation_input *inputs;
@@ -78,6 +84,9 @@ struct correlation {
 	uint32_t n_value_fields;
 	double percentile;             /* value_percentile: 0..100; default 50 */
 	const struct presence *presence; /* extended temporal condition; NULL: all inputs (or bounds on how many) */
+	const struct chain *chains;    /* temporal_ordered, where some inputs will do without others; NULL: all that are not negated are one */
+	uint32_t n_chains;
+	uint32_t n_slots;              /* temporal: that a cell needs: one an input, and one a step of each chain */
 	bool has_negation;
 };
 

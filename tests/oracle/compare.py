@@ -9,6 +9,7 @@ W + 1 ms after an earlier event, equal stamps, and records that come out of orde
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -65,7 +66,18 @@ def temporal(rng, names, ordered):
         forbids = [rest[0]]
     listed = needs + forbids
     rng.shuffle(listed)
-    return {'rules': listed, 'needs': needs, 'forbids': forbids}
+    rule = {'rules': listed, 'needs': needs, 'forbids': forbids}
+    if ordered and len(needs) > 1 and rng.random() < 0.5:
+        least = rng.randint(1, len(needs))
+        if forbids or rng.random() < 0.5:
+            rule['ways'] = [[name] + needs[2:] for name in needs[:2]]
+            rule['text'] = ' and '.join(['(%s or %s)' % tuple(needs[:2])] + needs[2:] + ['not ' + name for name in forbids])
+        elif least < len(needs):
+            rule['ways'] = list(itertools.combinations(needs, least))
+            rule['text'] = {'gte': least}
+        else:
+            rule['text'] = {'gt': least - 1}
+    return rule
 
 
 def random_rules(rng):
@@ -116,7 +128,7 @@ def in_yaml(rule):
             if 'percentile' in rule:
                 correlation['condition']['percentile'] = rule['percentile']
         if 'needs' in rule:
-            correlation['condition'] = ' and '.join(rule['needs'] + ['not ' + name for name in rule['forbids']])
+            correlation['condition'] = rule.get('text', ' and '.join(rule['needs'] + ['not ' + name for name in rule['forbids']]))
         if rule.get('gap-text') is not None:
             correlation['max-gap'] = milliseconds(rule['gap-text'])
         document['correlation'] = correlation

@@ -150,7 +150,8 @@ class Oracle:
         return False
 
     def relate(self, rule, values, key, sources, time, place, event, inside):
-        """temporal and temporal_ordered: 'needs' are the positive rules, 'forbids' the negated ones, 'rules' gives the order."""
+        """temporal and temporal_ordered: 'needs' are the positive rules, 'forbids' the negated ones, 'rules' gives the order; 'ways': sets of
+        positive rules each of which is enough."""
         needs, forbids = set(rule['needs']), set(rule['forbids'])
         ordered = rule['type'] == 'temporal_ordered'
         last = max(rule['rules'].index(name) for name in needs)
@@ -161,7 +162,10 @@ class Oracle:
             self.resolve(rule, values, time)
         if not sources & needs:
             return False
-        if ordered:
+        if 'ways' in rule:          # ordered, and some of its rules will do without others: then what is negated forbids in the timespan before
+            true = any(self.in_order(dict(rule, needs=way, forbids=[]), inside) for way in rule['ways']) \
+                and not any(item[2] & (forbids - awaited) for item in inside[:-1])
+        elif ordered:
             true = self.in_order(rule, inside)
         else:
             true = all(any(name in item[2] for item in inside) for name in needs) and not any(item[2] & forbids for item in inside[:-1])

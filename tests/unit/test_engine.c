@@ -322,6 +322,36 @@ static const struct script scripts[] = {
 	  "title: T\nname: chain\ncorrelation: {type: temporal_ordered, rules: [a, b], group-by: [], timespan: 10s}\n",
 	  "0 type=b\n1 type=a\n2 type=a\n11 type=b\n30 type=a\n40 type=b\n",
 	  "11 open chain: T\n21 resolved chain: T\n" },
+	{ "temporal_ordered: bounds that ask for all, and the wrong order",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c")
+	  "title: T\nname: chain\ncorrelation: {type: temporal_ordered, rules: [a, b, c], group-by: [], timespan: 10s, condition: {gte: 3}}\n",
+	  "0 type=c\n1 type=b\n2 type=a\n3 type=c\n20 type=a\n21 type=b\n29 type=c\n",
+	  "29 open chain: T\n" },
+	{ "temporal_ordered: some of them, in their order",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c")
+	  "title: T\nname: some\ncorrelation: {type: temporal_ordered, rules: [a, b, c], group-by: [], timespan: 10s, condition: {gte: 2}}\n",
+	  "0 type=c\n1 type=b\n2 type=a\n20 type=a\n29 type=c\n50 type=a\n60 type=c\n",
+	  "29 open some: T\n39 resolved some: T\n" },
+	{ "temporal_ordered: either of two, and then a third",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c")
+	  "title: T\nname: either\ncorrelation: {type: temporal_ordered, rules: [a, b, c], group-by: [], timespan: 10s, condition: (a or b) and c}\n",
+	  "0 type=c\n1 type=b\n10 type=b\n11 type=c\n30 type=c\n31 type=a\n40 type=c\n",
+	  "11 open either: T\n21 resolved either: T\n40 open either: T\n" },
+	{ "temporal_ordered: steps of two ways do not make one",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c") DETECT("d", "type: d")
+	  "title: T\nname: ways\ncorrelation: {type: temporal_ordered, rules: [a, c, b, d], group-by: [], timespan: 10s, condition: (a and b) or (c and d)}\n",
+	  "0 type=a\n1 type=d\n2 type=c\n11 type=b\n12 type=c\n13 type=a\n14 type=b\n",
+	  "14 open ways: T\n" },
+	{ "temporal_ordered: what forbids only together",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c") DETECT("d", "type: d")
+	  "title: T\nname: not\ncorrelation: {type: temporal_ordered, rules: [a, c, d, b], group-by: [], timespan: 10s, condition: a and b and not (c and d)}\n",
+	  "0 type=a\n1 type=c\n2 type=b\n20 type=a\n21 type=c\n22 type=d\n23 type=b\n",
+	  "2 open not: T\n12 resolved not: T\n" },
+	{ "temporal_ordered: either of two that forbid, and the order besides",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("c", "type: c") DETECT("d", "type: d")
+	  "title: T\nname: neither\ncorrelation: {type: temporal_ordered, rules: [a, c, d, b], group-by: [], timespan: 10s, condition: a and b and not (c or d)}\n",
+	  "0 type=b\n1 type=a\n2 type=d\n3 type=b\n20 type=c\n21 type=a\n22 type=b\n",
+	  "22 open neither: T\n" },
 	{ "absence after: at the deadline, not before, and only if time got there",
 	  DETECT("a", "type: a") DETECT("b", "type: b")
 	  "title: T\nname: silent\ncorrelation: {type: temporal_ordered, rules: [a, b], group-by: [rig], timespan: 10s, condition: a and not b}\n"
