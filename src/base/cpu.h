@@ -9,7 +9,7 @@
 
 enum cpu_level {
 	CPU_PLAIN,  /* what every machine of this kind has */
-	CPU_AVX2,   /* and BMI */
+	CPU_AVX2,   /* and BMI, POPCNT */
 	CPU_AVX512, /* and BW, VBMI */
 	CPU_LEVELS
 };
@@ -21,7 +21,7 @@ static inline bool cpu_has(enum cpu_level level)
 	if (level > cpu_limit)
 		return false;
 #if defined(__x86_64__) && defined(__GNUC__)
-	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
 	return level == CPU_PLAIN || (avx2 && (level == CPU_AVX2 || (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi"))));
 #else
 	return level == CPU_PLAIN;

@@ -150,30 +150,52 @@ const struct decoder_stats *decoder_stats(const struct decoder *d)
 	return &d->stats;
 }
 
-/* A stretch of the block: where newlines are, and backslash, ESC and NUL, in bytes from its begin. */
+/* A stretch of the block: where newlines are, and ESC, NUL and what may be an escape that is not plain, in bytes from its begin. */
 #define STRETCH_BYTES 4096
 #define STRETCH_WORDS (STRETCH_BYTES / 64)
 struct stretch {
 	size_t n_newlines, newline;            /* how many; the next one */
 	uint16_t newlines[STRETCH_BYTES + 2];
+	uint64_t special_words;                /* a bit for each of `special` that is not 0: no other is set */
 	uint64_t special[STRETCH_WORDS];       /* a bit a byte */
-	uint64_t special_words;                /* a bit for each of `special` that is not 0 */
 	size_t special_at;                     /* of the next; STRETCH_BYTES: there is none */
 };
 
-/* Notes the newlines of a word, and what else there is in it. Nearly always there are two at most: no branch depends on the text. */
-static inline __attribute__((always_inline)) void stretch_put(struct stretch *s, unsigned word, uint64_t newlines, uint64_t special)
+/* What stands behind a backslash in an escape that stands for what no literal holds, see escapes_are_plain(). */
+static const bool plain_escapes[256] = {
+	['"'] = true, ['\\'] = true, ['n'] = true, ['t'] = true, ['r'] = true, ['b'] = true, ['f'] = true, ['v'] = true, ['a'] = true,
+};
+
+/* Notes the newlines of a word, as the next behind n. Nearly always there are two at most: no branch depends on the text. Returns how many there are then. */
+static inline __attribute__((always_inline)) size_t stretch_put(uint16_t *newlines, size_t n, unsigned word, uint64_t mask)
 {
 	const uint64_t top = UINT64_C(1) << 63;
-	uint64_t rest = newlines & (newlines - 1);
+	uint64_t rest = mask & (mask - 1);
+	size_t n_after = n + (size_t)__builtin_popcountll(mask);
 
+	newlines[n] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(mask | top));
+	newlines[n + 1] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest | top));
+	for (rest &= rest - 1; __builtin_expect(rest != 0, 0); rest &= rest - 1)
+		newlines[n++ + 2] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest));
+	return n_after;
+}
+
+/*
+ * Notes what else there is in a word of the len bytes at p, but no backslash with a byte behind it that makes a plain escape. Which backslashes of a
+ * run are escapes depends on its length: where one is, and is not plain, it is noted; whether one that was noted is an escape is seen when the record ends.
+ */
+static __attribute__((noinline)) void stretch_put_special(struct stretch *s, const char *p, size_t len, unsigned word, uint64_t mask)
+{
+	uint64_t special = 0;
+
+	for (; mask; mask &= mask - 1) {
+		size_t i = word * 64 + (unsigned)__builtin_ctzll(mask);
+		bool plain = p[i] == '\\' && i + 1 < len && plain_escapes[(unsigned char)p[i + 1]];
+
+		special |= plain ? 0 : mask & -mask;
+	}
 	s->special[word] = special;
 	s->special_words |= (uint64_t)(special != 0) << word;
-	s->newlines[s->n_newlines] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(newlines | top));
-	s->newlines[s->n_newlines + 1] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest | top));
-	s->n_newlines += (newlines != 0) + (rest != 0);
-	for (rest &= rest - 1; __builtin_expect(rest != 0, 0); rest &= rest - 1)
-		s->newlines[s->n_newlines++] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest));
 }
 
 /* The bits of a word that are in the first len bytes from its begin. */
@@ -189,8 +211,9 @@ static inline uint64_t within(size_t len)
 static const char wanted_by_nibble[32] = { [10] = '\n', [11] = ESC, [12] = '\\', [16 + 10] = '\n', [16 + 11] = ESC, [16 + 12] = '\\' };
 
 #ifdef HAVE_AVX2_SCAN
-__attribute__((target("avx2,bmi"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
+__attribute__((target("avx2,bmi,popcnt"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
 {
+	size_t n_newlines = 0;
 	const __m256i newline = _mm256_set1_epi8('\n'), table = _mm256_loadu_si256((const __m256i *)(const void *)wanted_by_nibble);
 
 	for (unsigned word = 0; word * 64 < len; word++) {
@@ -200,26 +223,41 @@ __attribute__((target("avx2,bmi"))) static void stretch_scan_avx2(struct stretch
 			     (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, newline)) << 32;
 		uint64_t all = (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, a), a)) |
 			       (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, b), b)) << 32;
-		uint64_t in = within(len - word * 64);
+		uint64_t special = all ^ n;
 
-		stretch_put(s, word, n & in, (all ^ n) & in);
+		if (__builtin_expect(len - word * 64 < 64, 0)) {
+			n &= within(len - word * 64);
+			special &= within(len - word * 64);
+		}
+		n_newlines = stretch_put(s->newlines, n_newlines, word, n);
+		if (__builtin_expect(special != 0, 0))
+			stretch_put_special(s, p, len, word, special);
 	}
+	s->n_newlines = n_newlines;
 }
 #endif
 
 #ifdef HAVE_AVX2_SCAN
-__attribute__((target("avx512bw,bmi"))) static void stretch_scan_avx512(struct stretch *s, const char *p, size_t len)
+__attribute__((target("avx512bw,bmi,popcnt"))) static void stretch_scan_avx512(struct stretch *s, const char *p, size_t len)
 {
+	size_t n_newlines = 0;
 	const __m512i newline = _mm512_set1_epi8('\n');
 	const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)wanted_by_nibble));
 
 	for (unsigned word = 0; word * 64 < len; word++) {
 		__m512i v = _mm512_loadu_si512(p + word * 64);
 		uint64_t n = _mm512_cmpeq_epi8_mask(v, newline), all = _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(table, v), v);
-		uint64_t in = within(len - word * 64);
+		uint64_t special = all ^ n;
 
-		stretch_put(s, word, n & in, (all ^ n) & in);
+		if (__builtin_expect(len - word * 64 < 64, 0)) {
+			n &= within(len - word * 64);
+			special &= within(len - word * 64);
+		}
+		n_newlines = stretch_put(s->newlines, n_newlines, word, n);
+		if (__builtin_expect(special != 0, 0))
+			stretch_put_special(s, p, len, word, special);
 	}
+	s->n_newlines = n_newlines;
 }
 #endif
 
@@ -235,19 +273,26 @@ static inline uint64_t mask64(const __m128i v[4], __m128i c)
 
 static void stretch_scan(struct stretch *s, const char *p, size_t len)
 {
+	size_t n_newlines = 0;
+
 	for (unsigned word = 0; word * 64 < len; word++) {
-		uint64_t in = within(len - word * 64);
+		uint64_t in = within(len - word * 64), special;
 		__m128i v[4];
 
 		for (int i = 0; i < 4; i++)
 			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + word * 64 + 16 * i));
-		stretch_put(s, word, mask64(v, _mm_set1_epi8('\n')) & in,
-			    (mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128())) & in);
+		n_newlines = stretch_put(s->newlines, n_newlines, word, mask64(v, _mm_set1_epi8('\n')) & in);
+		special = (mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128())) & in;
+		if (__builtin_expect(special != 0, 0))
+			stretch_put_special(s, p, len, word, special);
 	}
+	s->n_newlines = n_newlines;
 }
 #else
 static void stretch_scan(struct stretch *s, const char *p, size_t len)
 {
+	size_t n_newlines = 0;
+
 	for (unsigned word = 0; word * 64 < len; word++) {
 		uint64_t newlines = 0, special = 0, in = within(len - word * 64);
 
@@ -257,8 +302,11 @@ static void stretch_scan(struct stretch *s, const char *p, size_t len)
 			newlines |= (uint64_t)(c == '\n') << i;
 			special |= (uint64_t)(c != '\n' && c == wanted_by_nibble[c & 15]) << i;
 		}
-		stretch_put(s, word, newlines & in, special & in);
+		n_newlines = stretch_put(s->newlines, n_newlines, word, newlines & in);
+		if (special & in)
+			stretch_put_special(s, p, len, word, special & in);
 	}
+	s->n_newlines = n_newlines;
 }
 #endif
 
@@ -273,7 +321,7 @@ static void stretch_next_special(struct stretch *s)
 /* Looks through len bytes at p, at most STRETCH_BYTES; 64 readable bytes behind them are required. */
 static void stretch_fill(struct stretch *s, const char *p, size_t len)
 {
-	s->n_newlines = s->newline = 0;
+	s->newline = 0;
 	s->special_words = 0;
 #ifdef HAVE_AVX2_SCAN
 	if (cpu_has(CPU_AVX512))
@@ -322,12 +370,8 @@ static bool escapes_are_plain(const char *p, size_t len)
 	while ((p = memchr(p, '\\', (size_t)(end - p)))) {
 		if (end - p < 2)
 			return false;
-		switch (p[1]) {
-		case '"': case '\\': case 'n': case 't': case 'r': case 'b': case 'f': case 'v': case 'a':
-			break;
-		default:
+		if (!plain_escapes[(unsigned char)p[1]])
 			return false;
-		}
 		p += 2;
 	}
 	return true;
@@ -414,7 +458,7 @@ static inline void open_record(struct decoder *d, int64_t stamp_ns)
 /* The cache's part of begins(), see format_ops.stamp_first. */
 static inline bool begins_cached(struct decoder *d, const char *line, size_t len, int64_t *ret_time)
 {
-	return d->ops->stamp_first && len > STAMP_LENGTH && line[STAMP_LENGTH] == ' ' && stamp_cached(&d->context.stamps, line, ret_time);
+	return d->ops->stamp_first && len > STAMP_LENGTH && stamp_cached_blank(&d->context.stamps, line, ret_time);
 }
 
 /*
@@ -468,48 +512,56 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
  */
 static inline void end_plain_lines(struct decoder *d, const char *block, size_t at, struct stretch *s, struct record_list *list)
 {
-	struct frame f = d->frame;
+	struct frame *f = &d->frame;
 	struct format_context *c = &d->context;
-	int64_t newest_ns = d->newest_ns, before_ns = list->n ? list->items[list->n - 1].time_ns : TIME_NONE;
+	const size_t limit = d->record_limit, n = s->n_newlines, first = s->newline;
+	size_t line_start = f->line_start, i = first;
+	uint32_t line = f->line;
+	uint8_t special = f->special, line_special = f->line_special;
+	int64_t newest_ns = d->newest_ns, before_ns = list->n ? list->items[list->n - 1].time_ns : TIME_NONE, time_ns = f->time_ns;
 	struct record *r = list->items + list->n;
-	size_t limit = d->record_limit, i = s->newline, n = s->n_newlines;
 	bool disordered = false;
 
-	if (!f.open || f.line_start - f.start > limit)
+	if (!f->open || line_start - f->start > limit)
 		return;
-	*r = (struct record){ .offset = (uint32_t)f.start, .lines = f.line - f.record_line, .line = f.record_line, .time_ns = f.time_ns,
-			      .flags = f.stamped ? RECORD_STAMPED : 0 };
+	*r = (struct record){ .offset = (uint32_t)f->start, .len = (uint32_t)(line_start - 1 - f->start), .lines = line - f->record_line,
+			      .line = f->record_line, .time_ns = time_ns, .flags = f->stamped ? RECORD_STAMPED : 0 };
 	for (; i < n; i++) {
-		size_t end = at + s->newlines[i], len = end - f.line_start;
+		size_t end = s->newlines[i], len = at + end - line_start;
 		int64_t stamp_ns;
 
-		if (len > limit || !begins_cached(d, block + f.line_start, len, &stamp_ns))
+		if (len > limit || len <= STAMP_LENGTH || !stamp_cached_blank(&c->stamps, block + line_start, &stamp_ns))
 			break;
-		r->len = (uint32_t)(f.line_start - 1) - r->offset;
-		if (__builtin_expect(f.special, 0))
-			close_special(d, block, r, f.special, list);
-		disordered |= r->time_ns < before_ns;
-		before_ns = r->time_ns;
-		if (before_ns > newest_ns)
-			newest_ns = before_ns;
-		*++r = (struct record){ .offset = (uint32_t)f.line_start, .lines = 1, .line = f.line++, .time_ns = stamp_ns,
+		if (__builtin_expect(special, 0))
+			close_special(d, block, r, special, list);
+		disordered |= time_ns < before_ns;
+		before_ns = time_ns;
+		newest_ns = time_ns > newest_ns ? time_ns : newest_ns;
+		time_ns = stamp_ns;
+		/* As long as its line: where more follow, this is not used. */
+		*++r = (struct record){ .offset = (uint32_t)line_start, .len = (uint32_t)len, .lines = 1, .line = line++, .time_ns = time_ns,
 					.flags = RECORD_STAMPED };
-		f.special = f.line_special;
-		f.line_special = 0;
-		if (__builtin_expect(s->special_at < s->newlines[i], 0))
-			f.special |= stretch_take_special(s, block + at, s->newlines[i]);
-		f.line_start = end + 1;
-		f.previous_before = c->previous_ns;
-		f.previous_was_stamp = c->previous_is_stamp;
-		c->previous_ns = stamp_ns;
-		c->previous_is_stamp = true;
+		special = line_special;
+		line_special = 0;
+		if (__builtin_expect(s->special_at < end, 0))
+			special |= stretch_take_special(s, block + at, end);
+		line_start = at + end + 1;
 	}
+	if (i == first)
+		return;
 	s->newline = i;
-	f.start = r->offset;
-	f.record_line = r->line;
-	f.time_ns = r->time_ns;
-	f.stamped = r->flags & RECORD_STAMPED;
-	d->frame = f;
+	f->start = r->offset;
+	f->line_start = line_start;
+	f->record_line = r->line;
+	f->line = line;
+	f->time_ns = time_ns;
+	f->previous_before = i - first > 1 ? before_ns : c->previous_ns;
+	f->previous_was_stamp = i - first > 1 || c->previous_is_stamp;
+	f->stamped = true;
+	f->special = special;
+	f->line_special = line_special;
+	c->previous_ns = time_ns;
+	c->previous_is_stamp = true;
 	d->newest_ns = newest_ns;
 	list->n = (size_t)(r - list->items);
 	list->disordered |= disordered;

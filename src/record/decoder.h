@@ -125,7 +125,7 @@ bool format_literal(enum format f, field_id field, struct span field_name, struc
 #define STAMPED_LENGTH 19
 struct format_key {
 	field_id field;
-	unsigned at;             /* 8 to 32 */
+	unsigned at;             /* STAMPED_LENGTH + 1 to STAMPED_LENGTH + 8 */
 	struct span open, close; /* open, of 8 bytes at most, stands in front of `at`, behind the stamp */
 };
 /* False: it has none. */

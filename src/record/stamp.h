@@ -29,6 +29,16 @@ static inline bool stamp_is_digit(char c)
 /* Another minute of the day that is kept. */
 bool stamp_same_day(struct stamp_cache *s, const char *p);
 
+/* Whether the minute at p is the one that is kept, or one of its day, which is kept then. */
+static inline bool stamp_same_minute(struct stamp_cache *s, const char *p)
+{
+	uint64_t kept[2], there[2];
+
+	memcpy(kept, s->minute, sizeof kept);
+	memcpy(there, p, sizeof there);
+	return __builtin_expect(((kept[0] ^ there[0]) | (kept[1] ^ there[1])) == 0, 1) || stamp_same_day(s, p);
+}
+
 /*
  * The common case: 19 bytes at p of the minute that is kept. Within a minute the offset to UTC does not change, and a
  * line of the same minute cannot be an hour away from the one before it.
@@ -37,11 +47,26 @@ static inline bool stamp_cached(struct stamp_cache *s, const char *p, int64_t *r
 {
 	unsigned tens = (unsigned char)p[17] - '0', units = (unsigned char)p[18] - '0';
 
-	if (__builtin_expect(memcmp(p, s->minute, STAMP_TO_MINUTE) != 0, 0) && !stamp_same_day(s, p))
-		return false;
-	if (p[16] != ':' || tens > 5 || units > 9)
+	if (p[16] != ':' || tens > 5 || units > 9 || !stamp_same_minute(s, p))
 		return false;
 	*ret = s->minute_ns + (tens * 10 + units) * NS_PER_SECOND;
+	return true;
+}
+
+/* The same of 20 bytes, of which the last must be a blank: what stands behind the minute is looked at as one number. */
+static inline bool stamp_cached_blank(struct stamp_cache *s, const char *p, int64_t *ret)
+{
+	uint32_t rest;
+
+	memcpy(&rest, p + STAMP_TO_MINUTE, sizeof rest);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	rest = __builtin_bswap32(rest);
+#endif
+	/* ":00 " becomes 0, and each digit what it is. What is added shows in the top bit of a byte that is more than 59 has there. */
+	rest ^= UINT32_C(0x2030303a);
+	if (__builtin_expect((((rest + UINT32_C(0x00767a00)) | rest) & UINT32_C(0xff8080ff)) != 0, 0) || !stamp_same_minute(s, p))
+		return false;
+	*ret = s->minute_ns + ((rest >> 8 & 0xff) * 10 + (rest >> 16)) * NS_PER_SECOND;
 	return true;
 }
 

@@ -560,6 +560,63 @@ START_TEST(chunks_do_not_matter)
 }
 END_TEST
 
+/* Which records may hold text that does not stand in them verbatim: said by going through them byte by byte. */
+static bool holds_escape(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] == '\x1b')
+			return true;
+		if (s.ptr[i] == '\\' && (++i == s.len || !s.ptr[i] || !strchr("\"\\ntrbfva", s.ptr[i])))
+			return true;
+	}
+	return false;
+}
+
+START_TEST(escapes_are_flagged)
+{
+	static const char *const parts[] = { "\\", "\\\\", "\"", "n", "x", "\n", "\n2026-01-22 16:07:59 [kill] x", "\\\"", "\\n", "\\u0041", "\x1b", "plain text of some length", "" };
+	unsigned n_flagged = 0, n_plain = 0;
+
+	random_state = 4711;
+	for (int round = 0; round < 2000; round++) {
+		struct buffer text = BUFFER_INIT;
+		size_t len = 1 + random_below(random_below(8) ? 300 : 9000);
+		struct bench b;
+
+		cpu_limit = (enum cpu_level)(round % CPU_LEVELS);
+		while (text.len < len) {
+			const char *part = parts[random_below((unsigned)COUNT(parts))];
+
+			buffer_append_string(&text, "2026-01-22 16:07:58 [nudge] x ");
+			for (unsigned i = random_below(60); i; i--)
+				buffer_append_char(&text, 'k');
+			buffer_append_string(&text, part);
+			if (random_below(3) == 0)
+				buffer_append_string(&text, parts[random_below((unsigned)COUNT(parts))]);
+			if (random_below(3))
+				buffer_append_char(&text, '\n');
+		}
+		bench_init(&b, FORMAT_TOWN, "UTC", RECORD_LIMIT_DEFAULT);
+		len = text.len;
+		for (int i = 0; i < 64; i++)
+			buffer_append_char(&text, '"'); /* what stands behind the end makes no escape plain */
+		ck_assert_uint_eq(decoder_frame(b.decoder, span_of(text.data, len), true, &b.list), len);
+		for (size_t i = 0; i < b.list.n; i++) {
+			bool flagged = b.list.items[i].flags & RECORD_ESCAPED;
+
+			ck_assert_int_eq(flagged, holds_escape(span_of(text.data + b.list.items[i].offset, b.list.items[i].len)));
+			n_flagged += flagged;
+			n_plain += !flagged;
+			b.list.n_escaped -= flagged;
+		}
+		ck_assert_uint_eq(b.list.n_escaped, 0);
+		bench_release(&b);
+		buffer_release(&text);
+	}
+	ck_assert(n_flagged > 1000 && n_plain > 1000);
+}
+END_TEST
+
 /* A line of many times the limit, in small pieces: given once, cut, and nothing of it is kept. */
 START_TEST(endless_lines_are_skipped)
 {
@@ -1236,6 +1293,7 @@ static Suite *record_suite(void)
 	tcase_add_loop_test(c, line, 0, COUNT(lines));
 	tcase_add_loop_test(c, frame, 0, COUNT(frames));
 	tcase_add_loop_test(c, chunks_do_not_matter, 0, COUNT(line_formats));
+	tcase_add_test(c, escapes_are_flagged);
 	tcase_add_loop_test(c, endless_lines_are_skipped, 0, 2);
 	tcase_add_test(c, arrival_stands_in_for_a_stamp);
 	tcase_add_test(c, damaged_state_is_refused);
