@@ -5,7 +5,8 @@
  * escapes (nothing is stripped from them then), and a record of several lines, from whose lines CRs are stripped, is said to be of no known key only
  * when it is said to be of one. All others are KEYS_UNKNOWN, of which the caller may conclude nothing.
  *
- * How: the three bytes that every key and what closes it have at least lead to the keys that begin with them; each is compared 8 bytes at a time.
+ * How: the three bytes that every key and what closes it have at least lead to the keys that have them in common, short ones first. Nearly always the first of
+ * them is it, or none is; of most keys 16 bytes are all there is to compare.
  */
 #include "match/keys.h"
 
@@ -25,11 +26,16 @@ static inline uint64_t load64(const char *p)
 	return v;
 }
 
+/* Of the first three of four readable bytes, letters in either case. */
 static inline uint8_t hash3(const char *p)
 {
-	uint32_t v = (uint32_t)(unsigned char)p[0] | (uint32_t)(unsigned char)p[1] << 8 | (uint32_t)(unsigned char)p[2] << 16;
+	uint32_t v;
 
-	return (uint8_t)((v | UINT32_C(0x202020)) * UINT32_C(0x9E3779B1) >> 24);
+	memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	v = __builtin_bswap32(v);
+#endif
+	return (uint8_t)((v | UINT32_C(0x202020)) * (UINT32_C(0x9E3779B1) << 8) >> 24);
 }
 
 static bool is_letter(char c)
@@ -62,12 +68,37 @@ static inline uint64_t differs(const struct key_text *k, const char *p, unsigned
 /* Is it the text at p, of which len bytes are the record's? 24 bytes behind the first len are read in any case. Most texts are of two words at most. */
 static inline bool key_text_at(const struct key_text *k, const char *p, size_t len)
 {
-	if ((differs(k, p, 0) | differs(k, p, 1)) || len < k->len)
-		return false;
-	for (unsigned i = 2; i * 8 < k->len; i++)
-		if (differs(k, p, i))
-			return false;
-	return true;
+	bool same = !(differs(k, p, 0) | differs(k, p, 1)) & (len >= k->len);
+
+	for (unsigned i = 2; same && i * 8 < k->len; i++)
+		same = !differs(k, p, i);
+	return same;
+}
+
+static void key_begin_init(struct key_begin *b, const struct key_text *k)
+{
+	memcpy(b->text, k->text, sizeof b->text);
+	memcpy(b->fold, k->fold, sizeof b->fold);
+	b->ignored = k->len < 16 ? 0xffffu << k->len & 0xffff : 0;
+	b->look_further[0] = false;
+	b->look_further[1] = k->len > 16;
+}
+
+/* Is it at p? */
+static inline bool key_begins(const struct key_begin *b, const char *p)
+{
+#ifdef __SSE2__
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p), fold = _mm_loadu_si128((const __m128i *)(const void *)b->fold);
+	__m128i text = _mm_loadu_si128((const __m128i *)(const void *)b->text);
+
+	return ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_or_si128(v, fold), text)) | b->ignored) == 0xffff;
+#else
+	uint32_t same = b->ignored;
+
+	for (unsigned i = 0; i < 16; i++)
+		same |= (uint32_t)(((unsigned char)p[i] | b->fold[i]) == b->text[i]) << i;
+	return same == 0xffff;
+#endif
 }
 
 bool keys_init(struct key_table *t, enum format f)
@@ -77,10 +108,13 @@ bool keys_init(struct key_table *t, enum format f)
 	*t = (struct key_table){ .n_keys = 0 };
 	if (!format_key(f, &t->place))
 		return false;
+	open[STAMPED_LENGTH + 8 - t->place.at] = ' '; /* behind the stamp: it is looked at together with `open` */
+	mask[STAMPED_LENGTH + 8 - t->place.at] = 0xff;
 	memcpy(open + 8 - t->place.open.len, t->place.open.ptr, t->place.open.len);
 	memset(mask + 8 - t->place.open.len, 0xff, t->place.open.len);
 	memcpy(&t->open, open, sizeof open);
 	memcpy(&t->open_mask, mask, sizeof mask);
+	t->begins[KEYS_UNKNOWN].ignored = 0x10000; /* is never there */
 	return true;
 }
 
@@ -114,7 +148,7 @@ static bool is_plain(const struct key_table *t, struct span key)
 unsigned keys_add(struct key_table *t, struct span key)
 {
 	unsigned class = keys_find(t, key);
-	char text[KEY_WORDS * 8];
+	char text[KEY_WORDS * 8] = "";
 	struct key *k;
 	uint8_t *first;
 
@@ -127,8 +161,11 @@ unsigned keys_add(struct key_table *t, struct span key)
 	memcpy(text, key.ptr, key.len);
 	memcpy(text + key.len, t->place.close.ptr, t->place.close.len);
 	key_text_init(&k->text, span_of(text, key.len + t->place.close.len), 0);
-	first = &t->first[hash3(text)];
+	key_begin_init(&t->begins[class], &k->text);
+	for (first = &t->first[hash3(text)]; *first != 0 && t->keys[*first].len <= key.len; first = &t->keys[*first].next)
+		t->begins[*first].look_further[0] = true;
 	k->next = *first;
+	t->begins[class].look_further[0] = k->next != 0;
 	*first = (uint8_t)class;
 	return class;
 }
@@ -151,38 +188,47 @@ bool keys_add_beginning(struct key_table *t, unsigned class, struct span text, s
 	return true;
 }
 
-void keys_classify(const struct key_table *t, struct span block, const struct record_list *records, uint8_t *classes)
+/* The class of any record, whatever it is. */
+static __attribute__((noinline)) uint8_t class_of(const struct key_table *t, const char *p, const struct record *r)
 {
-	const unsigned at = t->place.at;
+	const size_t at = t->place.at;
+	unsigned class;
+
+	if (r->flags != RECORD_STAMPED || r->len < at || (unsigned char)(*p - '0') > 9 || p[STAMPED_LENGTH] != ' ')
+		return KEYS_UNKNOWN;
+	class = (load64(p + at - 8) & t->open_mask) == t->open ? t->first[hash3(p + at)] : 0;
+	while (class != 0 && !key_text_at(&t->keys[class].text, p + at, r->len - at))
+		class = t->keys[class].next;
+	return (uint8_t)(class != 0 ? class : r->lines == 1 ? KEYS_OTHER(t) : KEYS_UNKNOWN);
+}
+
+void keys_classify(const struct key_table *t, struct span block, const struct record *records, size_t n, uint8_t *classes)
+{
+	const size_t at = t->place.at;
+	const uint64_t open = t->open, open_mask = t->open_mask;
 	const uint8_t other = (uint8_t)KEYS_OTHER(t);
 
-	for (size_t i = 0; i < records->n; i++) {
-		const struct record *r = &records->items[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct record *r = &records[i];
 		const char *p = block.ptr + r->offset;
-		uint8_t miss = r->lines == 1 ? other : KEYS_UNKNOWN, class;
-		const struct key *key;
+		const struct key_begin *begin;
+		unsigned class;
+		bool same;
 
-		if (__builtin_expect(r->flags != RECORD_STAMPED || r->len < at || p[STAMPED_LENGTH] != ' ' || !(*p >= '0' && *p <= '9'), 0)) {
-			classes[i] = KEYS_UNKNOWN;
-			continue;
-		}
-		if (__builtin_expect((load64(p + at - 8) & t->open_mask) != t->open, 0)) {
-			classes[i] = miss;
+		/* Only of the last record what follows it might be taken for the rest of its key: behind all others is a newline. */
+		if (__builtin_expect(r->flags != RECORD_STAMPED || r->lines != 1 || r->len < at || (unsigned char)(*p - '0') > 9 ||
+				     (load64(p + at - 8) & open_mask) != open || i + 1 == n, 0)) {
+			classes[i] = class_of(t, p, r);
 			continue;
 		}
 		/* Nearly always the first key is it, or there is none: no branch tells these two apart. */
 		class = t->first[hash3(p + at)];
-		key = &t->keys[class];
-		if (__builtin_expect(key->next != 0 || key->text.len > 16, 0)) {
-			for (; class != 0; class = t->keys[class].next)
-				if (key_text_at(&t->keys[class].text, p + at, r->len - at))
-					break;
-		} else {
-			bool same = !(differs(&key->text, p + at, 0) | differs(&key->text, p + at, 1)) & (r->len - at >= key->text.len);
-
-			class &= (uint8_t)-same;
-		}
-		classes[i] = (uint8_t)(class | (miss & (uint8_t)-(class == 0)));
+		begin = &t->begins[class];
+		same = key_begins(begin, p + at);
+		if (__builtin_expect(begin->look_further[same], 0))
+			classes[i] = class_of(t, p, r);
+		else
+			classes[i] = (uint8_t)(other ^ ((other ^ class) & -(unsigned)same));
 	}
 }
 
@@ -200,6 +246,16 @@ static inline const char *find_blank(const char *p, size_t len)
 #endif
 }
 
+/* Is it the text at p, byte for byte? */
+static inline bool key_exact_at(const struct key_text *k, const char *p)
+{
+	uint64_t differ = ((load64(p) ^ k->text[0]) & k->mask[0]) | ((load64(p + 8) ^ k->text[1]) & k->mask[1]);
+
+	for (unsigned i = 2; i * 8 < k->len; i++)
+		differ |= (load64(p + i * 8) ^ k->text[i]) & k->mask[i];
+	return differ == 0;
+}
+
 uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r)
 {
 	const char *p = block.ptr + r->offset + t->place.at, *end = block.ptr + r->offset + r->len;
@@ -207,14 +263,19 @@ uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct 
 	uint64_t excluded = 0;
 
 	/* Of a record of several lines, or of a key in other letters, the parser may think otherwise. */
-	for (unsigned i = 0; i * 8 < key->text.len; i++)
-		if ((load64(p + i * 8) ^ key->text.text[i]) & key->text.mask[i])
-			return 0;
+	if (!key_exact_at(&key->text, p))
+		return 0;
 	p = r->lines == 1 ? find_blank(word, (size_t)(end - word)) : NULL;
 	if (!p++)
 		return 0;
-	for (size_t i = 0; i < key->n_beginnings; i++)
-		if (key_text_at(&key->beginnings[i].text, p, (size_t)(end - p)))
-			excluded |= key->beginnings[i].rules;
+	/* No branch tells which of them it is; few are of more than three words. */
+	for (size_t i = 0; i < key->n_beginnings; i++) {
+		const struct key_beginning *b = &key->beginnings[i];
+		bool same = !(differs(&b->text, p, 0) | differs(&b->text, p, 1) | differs(&b->text, p, 2)) & ((size_t)(end - p) >= b->text.len);
+
+		for (unsigned k = 3; __builtin_expect(k * 8 < b->text.len, 0) && same; k++)
+			same = !differs(&b->text, p, k);
+		excluded |= b->rules & -(uint64_t)same;
+	}
 	return excluded;
 }

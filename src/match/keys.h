@@ -36,15 +36,23 @@ struct key {
 	struct key_text text; /* with what closes it */
 	char exact[KEY_LEN_MAX];
 	uint32_t len;
-	uint8_t next;         /* of the same first bytes; 0: none */
+	uint8_t next;         /* of the same first bytes, and not shorter; 0: none */
 	struct key_beginning *beginnings;
 	size_t n_beginnings, cap_beginnings;
 };
 
+/* What keys_classify() looks at: the first 16 bytes of a key's text. */
+struct key_begin {
+	unsigned char text[16], fold[16];
+	uint32_t ignored;     /* a bit for each byte that does not count */
+	bool look_further[2]; /* where they are not there: there is a next one; where they are: the text is longer */
+};
+
 struct key_table {
 	struct format_key place;
-	uint64_t open, open_mask; /* what must stand in the 8 bytes in front of the key */
+	uint64_t open, open_mask; /* what must stand in the 8 bytes in front of the key, with the blank behind the stamp */
 	uint8_t first[256]; /* by hash of the first bytes: a class; 0: none */
+	struct key_begin begins[KEYS_MAX + 1]; /* by class */
 	struct key keys[KEYS_MAX + 1]; /* by class */
 	unsigned n_keys;
 };
@@ -59,7 +67,7 @@ unsigned keys_find(const struct key_table *t, struct span key);
 bool keys_add_beginning(struct key_table *t, unsigned class, struct span text, size_t verbatim, uint64_t rules);
 
 /* 64 readable bytes behind the block are required. */
-void keys_classify(const struct key_table *t, struct span block, const struct record_list *records, uint8_t *classes);
+void keys_classify(const struct key_table *t, struct span block, const struct record *records, size_t n, uint8_t *classes);
 /* Which rules cannot match this record, which is of this class. */
 uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r);
 

@@ -1302,7 +1302,8 @@ static inline size_t mark(uint64_t *candidates, size_t record)
 	return !before;
 }
 
-#define SOME_RECORDS ((size_t)512)
+/* So many records, and what they stand for, are in the nearest cache while they are looked at twice. */
+#define SOME_RECORDS ((size_t)128)
 
 /* The candidates among the records of classes whose rules need no literal. *ret_seek: there are some of classes that need one. */
 static size_t mark_classes(struct matcher *m, struct span block, const struct record_list *records, uint64_t *candidates, bool *ret_seek)
@@ -1325,7 +1326,6 @@ static size_t mark_classes(struct matcher *m, struct span block, const struct re
 			candidates[records->n / 64] >>= 64 - records->n % 64;
 		return records->n;
 	}
-	keys_classify(m->keys, block, records, m->class_of);
 	for (unsigned i = 0; i < KEYS_OTHER(m->keys) + 1; i++) {
 		always[i] = m->classes[i].n_always > 0;
 		seeks[i] = m->classes[i].seeks;
@@ -1335,6 +1335,7 @@ static size_t mark_classes(struct matcher *m, struct span block, const struct re
 		size_t end = start + SOME_RECORDS < records->n ? start + SOME_RECORDS : records->n, n_some = 0;
 		bool seek = false;
 
+		keys_classify(m->keys, block, &records->items[start], end - start, m->class_of + start);
 		/* No branch here depends on the text. */
 		for (size_t i = start; i < end; i++) {
 			seek |= seeks[m->class_of[i]];
@@ -1345,9 +1346,10 @@ static size_t mark_classes(struct matcher *m, struct span block, const struct re
 		for (size_t k = 0; k < n_some; k++) {
 			unsigned class = m->class_of[some[k]];
 			uint64_t excludes = m->classes[class].excludes;
+			bool may = !excludes || keys_excluded(&m->keys->keys[class], m->keys, block, &records->items[some[k]]) != excludes;
 
-			if (!excludes || keys_excluded(&m->keys->keys[class], m->keys, block, &records->items[some[k]]) != excludes)
-				n += mark(candidates, some[k]);
+			candidates[some[k] / 64] |= (uint64_t)may << some[k] % 64;
+			n += may;
 		}
 	}
 	return n;

@@ -1070,7 +1070,7 @@ START_TEST(keys_of_lines)
 	d = decoder_new(source_of("town"), &fields, zone_get("UTC"), RECORD_LIMIT_DEFAULT);
 	decoder_frame(d, buffer_span(&log), true, &records);
 	ck_assert_uint_eq(records.n, COUNT(lines));
-	keys_classify(&table, buffer_span(&log), &records, classes);
+	keys_classify(&table, buffer_span(&log), records.items, records.n, classes);
 	for (size_t i = 0; i < COUNT(lines); i++) {
 		uint64_t excluded = 0;
 
