@@ -81,7 +81,7 @@ struct pass {
 	bool nibbles; /* few enough short grams for the tables below */
 	/* By place in the gram and nibble: a bit for each of 8 groups of grams. */
 	uint8_t low[SHORT_GRAM][16], high[SHORT_GRAM][16];
-	uint8_t bytes[SHORT_GRAM][128]; /* the same by byte, of which the highest bit does not count: for processors that look up 128 at once */
+	uint8_t bytes[SHORT_GRAM][64]; /* the same by byte, of which the two highest bits do not count: for processors that look up 64 at once */
 };
 
 struct prefilter {
@@ -278,8 +278,8 @@ static void nibbles_init(struct pass *pass, const uint32_t *grams, size_t n)
 			/* Either case: the grams are folded, the text is not. */
 			pass->high[k][c >> 4] |= group;
 			pass->high[k][(c & ~0x20u) >> 4] |= group;
-			pass->bytes[k][c & 0x7f] |= group;
-			pass->bytes[k][c & 0x5f] |= group;
+			pass->bytes[k][c & 0x3f] |= group;
+			pass->bytes[k][c & 0x1f] |= group;
 		}
 	}
 	pass->nibbles = true;
@@ -648,31 +648,32 @@ __attribute__((target("avx2"))) static inline uint32_t nibbles_mask(const struct
 	return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(r, _mm256_setzero_si256()));
 }
 
-/* 64 bytes at text, of which len are of the block: no more than 64 behind its end are read. */
-__attribute__((target("avx512bw"))) static inline __m512i load_text(const unsigned char *text, size_t len, unsigned k)
-{
-	return __builtin_expect(len >= k, 1) ? _mm512_loadu_si512(text + k) : _mm512_maskz_loadu_epi8(~UINT64_C(0) >> k, text + k);
-}
-
 /* The same, by the byte rather than by its nibbles, 64 at a time: a bit for each of the words that holds such a place, whose bits are in masks. */
 __attribute__((target("avx512bw,avx512vbmi"))) static uint64_t bytes_words(const struct pass *pass, const unsigned char *text, size_t len, uint64_t *masks)
 {
-	/* All six stay in registers. */
-	const __m512i a0 = _mm512_loadu_si512(pass->bytes[0]), a1 = _mm512_loadu_si512(pass->bytes[0] + 64);
-	const __m512i b0 = _mm512_loadu_si512(pass->bytes[1]), b1 = _mm512_loadu_si512(pass->bytes[1] + 64);
-	const __m512i c0 = _mm512_loadu_si512(pass->bytes[2]), c1 = _mm512_loadu_si512(pass->bytes[2] + 64);
+	const __m512i a = _mm512_loadu_si512(pass->bytes[0]), b = _mm512_loadu_si512(pass->bytes[1]), c = _mm512_loadu_si512(pass->bytes[2]);
+	size_t n = len / 64 < STRETCH_WORDS ? len / 64 : STRETCH_WORDS, rest = len - n * 64;
 	uint64_t words = 0;
 
-	for (size_t i = 0; i < STRETCH_WORDS && i * 64 < len; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const unsigned char *t = text + i * 64;
-		__m512i r = _mm512_and_si512(_mm512_permutex2var_epi8(a0, load_text(t, len - i * 64, 0), a1),
-					     _mm512_permutex2var_epi8(b0, load_text(t, len - i * 64, 1), b1));
+		__m512i r = _mm512_and_si512(_mm512_permutexvar_epi8(_mm512_loadu_si512(t), a), _mm512_permutexvar_epi8(_mm512_loadu_si512(t + 1), b));
 
-		masks[i] = _mm512_test_epi8_mask(r, _mm512_permutex2var_epi8(c0, load_text(t, len - i * 64, 2), c1));
-		if (len - i * 64 < 64)
-			masks[i] &= (UINT64_C(1) << (len - i * 64)) - 1;
-		words |= (uint64_t)(masks[i] != 0) << i;
+		masks[i] = _mm512_test_epi8_mask(r, _mm512_permutexvar_epi8(_mm512_loadu_si512(t + 2), c));
 	}
+	if (n < STRETCH_WORDS && rest) {
+		/* Of what is behind the end no more than is there is read. */
+		const unsigned char *t = text + n * 64;
+		__mmask64 in = (UINT64_C(1) << rest) - 1;
+		__m512i r = _mm512_and_si512(_mm512_permutexvar_epi8(_mm512_maskz_loadu_epi8(in, t), a), _mm512_permutexvar_epi8(_mm512_maskz_loadu_epi8(in >> 1, t + 1), b));
+
+		masks[n] = _mm512_mask_test_epi8_mask(in, r, _mm512_permutexvar_epi8(_mm512_maskz_loadu_epi8(in >> 2, t + 2), c));
+		n++;
+	}
+	while (n % 8)
+		masks[n++] = 0;
+	for (size_t i = 0; i < n; i += 8)
+		words |= (uint64_t)_mm512_test_epi64_mask(_mm512_loadu_si512(masks + i), _mm512_loadu_si512(masks + i)) << i;
 	return words;
 }
 
