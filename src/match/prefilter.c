@@ -6,21 +6,24 @@
  * ("[" and "{", "_" and DEL). What is reported is matched exactly later, so this costs a little time and no truth.
  *
  * How: a gram is a few bytes of a literal. A gram's hash leads to a byte in a map small enough to stay in the cache; the text is
- * looked at gram by gram, eight at a time, and nearly always all of the eight bytes are 0. Where one is not, three more bits of
- * the hash say which of its bits must be set; then a table names the literals that hold this gram and where in them, and the
- * literal is compared. (Bytes, not bits: the shift that finds a bit costs more than the larger map.)
+ * looked at gram by gram, and nearly always the byte is 0. (Bytes, not bits: the shift that finds a bit costs more than the larger map.)
+ * Where it is not, the gram is looked at with its neighbours; then a table names the literals that hold it and where in them, and the
+ * literal is compared.
  *
  *	long literals (≥ 7 bytes)   text:   |abcd|efgh|ijkl|…         every 4th position only: whichever way the literal lies in the
  *	                            literal:  ░░cd|efgh|i░░           text, some 4 bytes of it fill a slot. So one gram for
- *	                                                              each of the four alignments is put into the table.
+ *	                                                              each of the four alignments is put into the table. What tells
+ *	                                                              its place in the literal from the many others where the text has
+ *	                                                              this gram are 8 bytes: the gram and the 4 behind it, or before it.
+ *	a few of 6 bytes            the same: in one of the four alignments they fill but 3 bytes of a slot, and all grams that begin
+ *	                            with these are put into the table.
  *	short literals (3 to 6)     every position, grams of 3 bytes  one gram is enough.
  *	                            Where there are few of them and the processor has AVX2, the grams' nibbles are looked up 32 bytes at a
  *	                            time instead of hashes in the map: six times as fast; with AVX-512 VBMI the bytes themselves,
  *	                            64 at a time.
  *	of bytes above ASCII only   memchr of the first byte          rare, and used by caseless regexes alone.
  *
- * Which gram stands for a literal is free, and it matters: one that is common in the text ("crew", "sess") costs as much as a
- * hit each time. So the tables are built twice: first from a guess of what is rare, then, once a block of some size is there to
+ * Which gram stands for a literal is free, and it matters: one that is common in the text ("crew", "sess") costs time whenever it is met. So the tables are built twice: first from a guess of what is rare, then, once a block of some size is there to
  * learn from, from what is rare in it. That changes the speed only.
  *
  * It knows nothing of rules, formats or fields.
@@ -43,10 +46,11 @@
 #define LONG_STRIDE 4
 #define LONG_GRAM 4
 #define LONG_MASK UINT32_C(0xffffffff)
-#define SHORT_STRIDE 1
 #define SHORT_GRAM 3
 #define SHORT_MASK UINT32_C(0x00ffffff)
 
+/* So many literals that are one byte too short may be sought as long ones are. */
+#define NEARLY_LONG_MAX 4
 /* Up to so many literals are all sought by nibbles. */
 #define ALL_SHORT_MAX 48
 /* More short grams than this are sought in the map. */
@@ -57,15 +61,15 @@ struct literal {
 	uint32_t len;
 };
 
-/* One place of one literal that a gram stands for. */
+/* One place of one literal that a key stands for: a gram or, of a long literal, mostly 8 bytes of which one half is the gram. */
 struct place {
 	uint32_t literal;
-	uint32_t offset;
+	uint32_t offset; /* of the key */
 };
 
-/* A slot of the gram table: the places of one gram. n == 0: free. */
+/* A slot of the key table: the places of one key. n == 0: free. */
 struct slot {
-	uint32_t gram;
+	uint64_t key;
 	uint32_t first; /* into pass.places */
 	uint32_t n;
 };
@@ -74,6 +78,8 @@ struct slot {
 struct pass {
 	unsigned map_shift; /* of the 32-bit hash */
 	uint8_t *map;
+	unsigned key_shift; /* of the 64-bit hash */
+	uint64_t *key_bits; /* long literals: a bit for each key */
 	unsigned slot_shift;
 	struct slot *slots;
 	struct place *places;
@@ -91,6 +97,7 @@ struct prefilter {
 	struct pass long_pass, short_pass;
 	bool has_long, has_short;
 	bool all_short;             /* few literals: long ones are sought as short ones are, in one pass */
+	bool nearly_long;           /* the few that are one byte too short are sought as long ones are: there are no shorter ones */
 	uint32_t *byte_literals; /* those of bytes above ASCII */
 	size_t n_byte_literals;
 	uint64_t scanned, learn_at; /* bytes */
@@ -139,9 +146,21 @@ static inline unsigned gram_bit(uint32_t gram)
 }
 
 /* The literal table has its own hash, so that what got through the map by chance spreads out. */
-static inline uint32_t slot_index(const struct pass *pass, uint32_t gram)
+static inline uint32_t slot_index(const struct pass *pass, uint64_t key)
 {
-	return (uint32_t)((gram * UINT64_C(0x9FB21C651E98DF25)) >> 32) >> pass->slot_shift;
+	return (uint32_t)((key * UINT64_C(0x9FB21C651E98DF25)) >> 32) >> pass->slot_shift;
+}
+
+static inline uint64_t key_hash(uint64_t key)
+{
+	return key * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static inline bool may_be_key(const struct pass *pass, uint64_t key)
+{
+	uint64_t h = key_hash(key) >> pass->key_shift;
+
+	return pass->key_bits[h / 64] >> h % 64 & 1;
 }
 
 /* How common a byte is in logs, in bits of surprise: more is rarer. Folded bytes. */
@@ -194,10 +213,13 @@ static unsigned map_size_log2(size_t n_grams)
 	return log2;
 }
 
+#define SEEN_KEYS_LOG2 17
+
 /* While a pass is built: its grams and their places, unordered. */
 struct draft {
 	struct draft_gram {
 		uint32_t gram;
+		uint64_t key;
 		struct place place;
 	} *grams;
 	size_t n, cap;
@@ -205,10 +227,11 @@ struct draft {
 	/* By byte of the map, so that a gram which only looks like a common one counts as it: */
 	uint16_t *used; /* how many literals use it */
 	uint16_t *seen; /* how often it is met in the text; NULL: guess */
+	uint16_t *seen_keys; /* the same of 8 bytes, by hash; NULL: guess, or of no use */
 };
 
 /* What it costs to look for this gram: how often it occurs, times what there is to compare then. */
-static uint64_t gram_cost(struct draft *d, const unsigned char *at, unsigned size, uint32_t gram)
+static uint64_t gram_cost(const struct draft *d, const unsigned char *at, unsigned size, uint32_t gram)
 {
 	uint32_t h = gram_hash(gram) >> d->map_shift;
 	unsigned bits = 0, used = d->used[h];
@@ -216,42 +239,97 @@ static uint64_t gram_cost(struct draft *d, const unsigned char *at, unsigned siz
 	for (unsigned i = 0; i < size; i++)
 		bits += byte_rarity(at[i]);
 	bits = 64 - bits;
+	if (d->seen_keys)
+		return (uint64_t)d->seen[h] * 4096 + used * 16 + bits;
 	if (d->seen)
 		return (uint64_t)d->seen[h] * (16 + used) * 256 + used * 16 + bits;
 	return bits * 4 + (used > 40 ? 40 : used);
 }
 
-/* Adds the best gram among the offsets first, first + step, … of the literal. */
-static void draft_add(struct draft *d, const struct prefilter *p, uint32_t index, unsigned first, unsigned step,
-		      unsigned size, uint32_t mask)
+static void draft_put(struct draft *d, uint32_t gram, uint64_t key, struct place place)
+{
+	uint16_t *used = &d->used[gram_hash(gram) >> d->map_shift];
+
+	*used += *used < UINT16_MAX;
+	ARRAY_GROW(d->grams, d->n, d->cap);
+	d->grams[d->n++] = (struct draft_gram){ gram, key, place };
+}
+
+/* Adds the best gram of a short literal. */
+static void draft_short(struct draft *d, const struct prefilter *p, uint32_t index)
 {
 	const struct literal *l = &p->literals[index];
 	const unsigned char *text = p->text + l->text;
-	unsigned best = first;
 	uint64_t best_cost = UINT64_MAX;
-	uint32_t gram;
+	uint32_t gram, best = 0;
+	unsigned at = 0;
 
-	for (unsigned o = first; o + size <= l->len; o += step) {
-		uint64_t cost = gram_cost(d, text + o, size, (load32(text + o) | FOLD32) & mask);
+	for (unsigned o = 0; o + SHORT_GRAM <= l->len; o++) {
+		uint64_t cost;
 
+		gram = (load32(text + o) | FOLD32) & SHORT_MASK;
+		cost = gram_cost(d, text + o, SHORT_GRAM, gram);
 		if (cost < best_cost) {
 			best_cost = cost;
-			best = o;
+			best = gram;
+			at = o;
 		}
 	}
-	gram = (load32(text + best) | FOLD32) & mask;
-	if (d->used[gram_hash(gram) >> d->map_shift] < UINT16_MAX)
-		d->used[gram_hash(gram) >> d->map_shift]++;
-	ARRAY_GROW(d->grams, d->n, d->cap);
-	d->grams[d->n++] = (struct draft_gram){ gram, { index, best } };
+	draft_put(d, best, best, (struct place){ index, at });
+}
+
+/* What it costs that text is found which looks like this key. */
+static uint64_t key_cost(const struct draft *d, uint64_t key)
+{
+	return d->seen_keys ? (uint64_t)d->seen_keys[key_hash(key) >> (64 - SEEN_KEYS_LOG2)] * 32768 : 0;
+}
+
+/* Adds the best gram of a long literal among those of this alignment. */
+static void draft_long(struct draft *d, const struct prefilter *p, uint32_t index, unsigned alignment)
+{
+	const struct literal *l = &p->literals[index];
+	const unsigned char *text = p->text + l->text;
+	struct draft_gram best = { 0 };
+	uint64_t best_cost = UINT64_MAX;
+
+	if (alignment + LONG_GRAM > l->len) {
+		/* One byte is missing, and may be any. Folded ones have bit 5. */
+		for (uint32_t c = 0; c < 0x100; c++) {
+			uint32_t gram = ((load32(text + alignment) | FOLD32) & SHORT_MASK) | c << 24;
+
+			if (c & 0x20)
+				draft_put(d, gram, gram, (struct place){ index, alignment });
+		}
+		return;
+	}
+	for (unsigned o = alignment; o + LONG_GRAM <= l->len; o += LONG_STRIDE) {
+		uint32_t gram = load32(text + o) | FOLD32;
+		uint64_t cost = gram_cost(d, text + o, LONG_GRAM, gram), behind = UINT64_MAX, before = UINT64_MAX;
+		struct draft_gram g = { gram, gram, { index, o } };
+
+		if (o + 8 <= l->len)
+			behind = key_cost(d, load64(text + o) | FOLD64);
+		if (o >= 4)
+			before = key_cost(d, load64(text + o - 4) | FOLD64);
+		if (behind <= before && behind != UINT64_MAX)
+			g.key = load64(text + o) | FOLD64;
+		else if (before != UINT64_MAX)
+			g = (struct draft_gram){ gram, load64(text + o - 4) | FOLD64, { index, o - 4 } };
+		cost += g.key == gram ? cost * 8 : behind < before ? behind : before;
+		if (cost < best_cost) {
+			best_cost = cost;
+			best = g;
+		}
+	}
+	draft_put(d, best.gram, best.key, best.place);
 }
 
 static int draft_order(const void *a, const void *b)
 {
 	const struct draft_gram *x = a, *y = b;
 
-	if (x->gram != y->gram)
-		return x->gram < y->gram ? -1 : 1;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
 	if (x->place.literal != y->place.literal)
 		return x->place.literal < y->place.literal ? -1 : 1;
 	return x->place.offset < y->place.offset ? -1 : x->place.offset > y->place.offset;
@@ -260,6 +338,7 @@ static int draft_order(const void *a, const void *b)
 static void pass_release(struct pass *pass)
 {
 	free(pass->map);
+	free(pass->key_bits);
 	free(pass->slots);
 	free(pass->places);
 	*pass = (struct pass){ 0 };
@@ -288,9 +367,8 @@ static void nibbles_init(struct pass *pass, const uint32_t *grams, size_t n)
 static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 {
 	uint32_t distinct[NIBBLE_GRAMS_MAX];
+	unsigned keys_log2 = map_size_log2(d->n), slots_log2 = 4;
 	size_t n_distinct = 0;
-
-	unsigned slots_log2 = 4;
 
 	qsort(d->grams, d->n, sizeof *d->grams, draft_order);
 	pass->map_shift = d->map_shift;
@@ -298,20 +376,30 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 	while (((size_t)1 << slots_log2) < d->n * 2)
 		slots_log2++;
 	pass->slot_shift = 32 - slots_log2;
+	pass->key_shift = 64 - keys_log2;
+	if (!is_short)
+		pass->key_bits = xcalloc(((size_t)1 << keys_log2) / 64, sizeof *pass->key_bits);
 	pass->slots = xcalloc((size_t)1 << slots_log2, sizeof *pass->slots);
 	pass->places = xmalloc(d->n * sizeof *pass->places);
-	for (size_t i = 0, next; i < d->n; i = next) {
+	for (size_t i = 0; i < d->n; i++) {
 		uint32_t gram = d->grams[i].gram;
-		uint32_t s = slot_index(pass, gram);
 
 		pass->map[gram_hash(gram) >> pass->map_shift] |= (uint8_t)(1u << gram_bit(gram));
+		pass->places[i] = d->grams[i].place;
+	}
+	for (size_t i = 0, next; i < d->n; i = next) {
+		uint64_t key = d->grams[i].key, hash = key_hash(key) >> pass->key_shift;
+		uint32_t s = slot_index(pass, key);
+
 		while (pass->slots[s].n)
 			s = (s + 1) & (((uint32_t)1 << slots_log2) - 1);
-		for (next = i; next < d->n && d->grams[next].gram == gram; next++)
-			pass->places[next] = d->grams[next].place;
-		pass->slots[s] = (struct slot){ gram, (uint32_t)i, (uint32_t)(next - i) };
+		for (next = i; next < d->n && d->grams[next].key == key;)
+			next++;
+		pass->slots[s] = (struct slot){ key, (uint32_t)i, (uint32_t)(next - i) };
+		if (!is_short)
+			pass->key_bits[hash / 64] |= UINT64_C(1) << hash % 64;
 		if (n_distinct < NIBBLE_GRAMS_MAX)
-			distinct[n_distinct] = gram;
+			distinct[n_distinct] = (uint32_t)key;
 		n_distinct++;
 	}
 #ifdef HAVE_AVX2_PASS
@@ -323,13 +411,17 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 	pass->n_places = d->n;
 }
 
-static void take_census(uint16_t *seen, struct span sample, unsigned map_shift, uint32_t mask)
+static void take_census(struct draft *d, struct span sample, uint32_t mask)
 {
 	const unsigned char *text = (const unsigned char *)sample.ptr;
 
 	for (size_t i = 0; i < sample.len; i++) {
-		uint16_t *n = &seen[gram_hash((load32(text + i) | FOLD32) & mask) >> map_shift];
+		uint16_t *n = &d->seen[gram_hash((load32(text + i) | FOLD32) & mask) >> d->map_shift];
 
+		*n += *n < UINT16_MAX;
+		if (!d->seen_keys)
+			continue;
+		n = &d->seen_keys[key_hash(load64(text + i) | FOLD64) >> (64 - SEEN_KEYS_LOG2)];
 		*n += *n < UINT16_MAX;
 	}
 }
@@ -341,7 +433,7 @@ static enum way literal_way(const struct prefilter *p, size_t i)
 {
 	const struct literal *l = &p->literals[i];
 
-	if (l->len >= PREFILTER_LITERAL_LONG && !p->all_short)
+	if (l->len >= PREFILTER_LITERAL_LONG - (unsigned)p->nearly_long && !p->all_short)
 		return WAY_LONG;
 	if (all_above_ascii(span_of((const char *)p->text + l->text, l->len)))
 		return l->len ? WAY_BYTES : WAY_NOT;
@@ -364,21 +456,24 @@ static bool pass_build(struct pass *pass, const struct prefilter *p, enum way wa
 	d->used = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->used);
 	if (sample.len) {
 		d->seen = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->seen);
-		take_census(d->seen, sample, d->map_shift, way == WAY_LONG ? LONG_MASK : SHORT_MASK);
+		if (way == WAY_LONG)
+			d->seen_keys = xcalloc((size_t)1 << SEEN_KEYS_LOG2, sizeof *d->seen_keys);
+		take_census(d, sample, way == WAY_LONG ? LONG_MASK : SHORT_MASK);
 	}
 	for (size_t i = 0; i < p->n_literals; i++) {
 		if (literal_way(p, i) != way)
 			continue;
 		if (way == WAY_SHORT)
-			draft_add(d, p, (uint32_t)i, 0, 1, SHORT_GRAM, SHORT_MASK);
+			draft_short(d, p, (uint32_t)i);
 		else
 			for (unsigned alignment = 0; alignment < LONG_STRIDE; alignment++)
-				draft_add(d, p, (uint32_t)i, alignment, LONG_STRIDE, LONG_GRAM, LONG_MASK);
+				draft_long(d, p, (uint32_t)i, alignment);
 	}
 	pass_init(pass, d, way == WAY_SHORT);
 	free(d->grams);
 	free(d->used);
 	free(d->seen);
+	free(d->seen_keys);
 	free(d);
 	return true;
 }
@@ -394,10 +489,14 @@ static void build(struct prefilter *p, struct span sample)
 struct prefilter *prefilter_new(const struct span *literals, size_t n)
 {
 	struct prefilter *p = xcalloc(1, sizeof *p);
-	size_t size = 0, used = 0;
+	size_t size = 0, used = 0, n_nearly_long = 0, n_shorter = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		size += (literals[i].len < PREFILTER_LITERAL_MAX ? literals[i].len : PREFILTER_LITERAL_MAX) + 8;
+		n_nearly_long += literals[i].len == PREFILTER_LITERAL_LONG - 1;
+		n_shorter += literals[i].len < PREFILTER_LITERAL_LONG - 1 && !all_above_ascii(literals[i]);
+	}
+	p->nearly_long = n_nearly_long <= NEARLY_LONG_MAX && !n_shorter;
 	p->text = xcalloc(size + 8, 1);
 	p->literals = xcalloc(n + 1, sizeof *p->literals);
 	p->byte_literals = xcalloc(n + 1, sizeof *p->byte_literals);
@@ -510,15 +609,14 @@ static inline bool literal_equal(const unsigned char *literal, const unsigned ch
 	return true;
 }
 
-/* The gram at this offset may be one of ours. */
-static void pass_confirm(const struct pass *pass, struct sink *s, size_t at, uint32_t gram)
+/* The key at this offset may be one of ours. */
+static void pass_confirm(const struct pass *pass, struct sink *s, size_t at, uint64_t key)
 {
 	const struct prefilter *p = s->prefilter;
 	uint32_t slot_mask = (UINT32_C(1) << (32 - pass->slot_shift)) - 1;
-	uint32_t i = slot_index(pass, gram);
+	uint32_t i = slot_index(pass, key);
 
-	s->n_confirmed++;
-	while (pass->slots[i].n && pass->slots[i].gram != gram)
+	while (pass->slots[i].n && pass->slots[i].key != key)
 		i = (i + 1) & slot_mask;
 	for (uint32_t k = 0; k < pass->slots[i].n; k++) {
 		const struct place *place = &pass->places[pass->slots[i].first + k];
@@ -531,13 +629,13 @@ static void pass_confirm(const struct pass *pass, struct sink *s, size_t at, uin
 	}
 }
 
-static inline uint32_t gram_at(const unsigned char *at, uint32_t mask)
+static inline uint32_t gram_at(const unsigned char *at)
 {
-	return (load32(at) | FOLD32) & mask;
+	return (load32(at) | FOLD32) & SHORT_MASK;
 }
 
 /*
- * The text is looked through in stretches, in two steps without a branch that depends on it, for a branch that goes wrong costs as much as
+ * The text is looked through in stretches, in steps without a branch that depends on it, for a branch that goes wrong costs as much as
  * 64 bytes of text: which words of the stretch may hold a gram of ours, as bits; which places in these words do, as a list. Only the
  * list is gone through with care.
  */
@@ -548,82 +646,211 @@ struct places {
 	uint32_t at[STRETCH_WORDS * 64 + 1];
 };
 
-/* Adds the place, if the gram there may be one of ours. */
-static inline void places_add(struct places *found, const struct pass *pass, const struct sink *s, size_t at, uint32_t mask)
+/* Adds the place, if the short gram there may be one of ours. */
+static inline void places_add(struct places *found, const struct pass *pass, const struct sink *s, size_t at)
 {
-	uint32_t gram = gram_at(s->text + at, mask);
+	uint32_t gram = gram_at(s->text + at);
 
 	found->at[found->n] = (uint32_t)at;
 	found->n += pass->map[gram_hash(gram) >> pass->map_shift] >> gram_bit(gram) & 1;
 }
 
-static void places_confirm(const struct places *found, const struct pass *pass, struct sink *s, uint32_t mask)
+static void places_confirm(const struct places *found, const struct pass *pass, struct sink *s)
 {
 	for (size_t i = 0; i < found->n; i++)
-		if (found->at[i] >= s->skip_to)
-			pass_confirm(pass, s, found->at[i], gram_at(s->text + found->at[i], mask));
+		if (found->at[i] >= s->skip_to) {
+			s->n_confirmed++;
+			pass_confirm(pass, s, found->at[i], gram_at(s->text + found->at[i]));
+		}
 }
 
-/* Is there a byte that is not 0 for any of the eight grams from here on? */
-static inline bool map_look(const uint8_t *map, unsigned shift, const unsigned char *at, unsigned stride, uint32_t mask)
-{
-	unsigned any = 0;
-
-	for (unsigned k = 0; k < 8; k++)
-		any |= map[gram_hash(gram_at(at + k * stride, mask)) >> shift];
-	return any;
-}
-
-#ifdef HAVE_AVX2_PASS
-/* The same for long grams, whose hashes are reckoned together. */
-__attribute__((target("avx2"))) static inline bool map_look_avx2(const uint8_t *map, __m128i shift, const unsigned char *at)
-{
-	__m256i gram = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)at), _mm256_set1_epi32(FOLD32));
-	__m256i hash = _mm256_srl_epi32(_mm256_mullo_epi32(gram, _mm256_set1_epi32((int)gram_hash(1))), shift);
-	uint32_t i[8];
-
-	_mm256_storeu_si256((__m256i *)(void *)i, hash);
-	return map[i[0]] | map[i[1]] | map[i[2]] | map[i[3]] | map[i[4]] | map[i[5]] | map[i[6]] | map[i[7]];
-}
-
-/* A bit for each of the words from start on. */
-__attribute__((target("avx2"))) static uint64_t long_words_avx2(const struct pass *pass, const unsigned char *start, size_t n)
-{
-	const __m128i shift = _mm_cvtsi32_si128((int)pass->map_shift);
-	const uint8_t *map = pass->map;
-	uint64_t words = 0;
-
-	for (size_t i = 0; i < n; i++)
-		words |= (uint64_t)map_look_avx2(map, shift, start + i * 8 * LONG_STRIDE) << i;
-	return words;
-}
-#endif
-
-static inline __attribute__((always_inline)) void pass_scan(const struct pass *pass, struct sink *s, unsigned stride, uint32_t mask, bool avx2)
+/* Many short literals. */
+static void short_scan(const struct pass *pass, struct sink *s)
 {
 	const uint8_t *map = pass->map;
 	const unsigned shift = pass->map_shift;
-	const size_t word = 8 * stride;
 	struct places found;
 
-	/* Grams may begin up to 7 strides behind the end: in the padding, and pass_confirm rejects what is found there. */
-	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * word) {
-		size_t n = (s->len - start + word - 1) / word;
+	/* Grams may begin up to 7 bytes behind the end: in the padding, and pass_confirm rejects what is found there. */
+	for (size_t start = 0; start < s->len; start += STRETCH_WORDS * 8) {
 		uint64_t words = 0;
 
-		if (n > STRETCH_WORDS)
-			n = STRETCH_WORDS;
-#ifdef HAVE_AVX2_PASS
-		if (avx2)
-			words = long_words_avx2(pass, s->text + start, n);
-		else
-#endif
-		for (size_t i = 0; i < n; i++)
-			words |= (uint64_t)map_look(map, shift, s->text + start + i * word, stride, mask) << i;
+		for (size_t i = 0; i < STRETCH_WORDS && start + i * 8 < s->len; i++) {
+			unsigned any = 0;
+
+			for (unsigned k = 0; k < 8; k++)
+				any |= map[gram_hash(gram_at(s->text + start + i * 8 + k)) >> shift];
+			words |= (uint64_t)(any != 0) << i;
+		}
 		for (found.n = 0; words; words &= words - 1)
 			for (unsigned k = 0; k < 8; k++)
-				places_add(&found, pass, s, start + (unsigned)__builtin_ctzll(words) * word + k * stride, mask);
-		places_confirm(&found, pass, s, mask);
+				places_add(&found, pass, s, start + (unsigned)__builtin_ctzll(words) * 8 + k);
+		places_confirm(&found, pass, s);
+	}
+}
+
+/*
+ * Long literals. Of a stretch: the hashes of all its grams; what the map says of each; a list of the places where it says something; of these the
+ * ones where a key may be.
+ */
+
+#define STRETCH_GRAMS 512
+
+#ifdef HAVE_AVX2_PASS
+__attribute__((target("avx2"))) static void hash_grams_avx2(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
+{
+	const __m256i factor = _mm256_set1_epi32((int)gram_hash(1)), fold = _mm256_set1_epi32(FOLD32);
+	const __m128i by = _mm_cvtsi32_si128((int)shift);
+
+	for (size_t i = 0; i < n; i += 8) {
+		__m256i gram = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)(text + i * LONG_STRIDE)), fold);
+
+		_mm256_storeu_si256((__m256i *)(void *)(hashes + i), _mm256_srl_epi32(_mm256_mullo_epi32(gram, factor), by));
+	}
+}
+
+__attribute__((target("avx2"))) static void find_set_avx2(uint64_t *set, const uint8_t *bytes)
+{
+	for (size_t i = 0; i < STRETCH_GRAMS; i += 32) {
+		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(bytes + i));
+		uint32_t mask = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256()));
+
+		set[i / 64] = i % 64 ? set[i / 64] | (uint64_t)mask << 32 : mask;
+	}
+}
+
+__attribute__((target("avx512bw"))) static void hash_grams_avx512(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
+{
+	const __m512i factor = _mm512_set1_epi32((int)gram_hash(1)), fold = _mm512_set1_epi32(FOLD32);
+	const __m128i by = _mm_cvtsi32_si128((int)shift);
+
+	for (size_t i = 0; i < n; i += 16) {
+		__m512i gram = _mm512_or_si512(_mm512_loadu_si512(text + i * LONG_STRIDE), fold);
+
+		_mm512_storeu_si512(hashes + i, _mm512_srl_epi32(_mm512_mullo_epi32(gram, factor), by));
+	}
+}
+
+__attribute__((target("avx512bw"))) static void find_set_avx512(uint64_t *set, const uint8_t *bytes)
+{
+	for (size_t i = 0; i < STRETCH_GRAMS; i += 64) {
+		__m512i v = _mm512_loadu_si512(bytes + i);
+
+		set[i / 64] = _mm512_test_epi8_mask(v, v);
+	}
+}
+#endif
+
+/* n is a multiple of 16. */
+static void hash_grams(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift, enum cpu_level level)
+{
+#ifdef HAVE_AVX2_PASS
+	if (level == CPU_AVX512) {
+		hash_grams_avx512(hashes, text, n, shift);
+		return;
+	}
+	if (level == CPU_AVX2) {
+		hash_grams_avx2(hashes, text, n, shift);
+		return;
+	}
+#endif
+	(void)level;
+	for (size_t i = 0; i < n; i++)
+		hashes[i] = gram_hash(load32(text + i * LONG_STRIDE) | FOLD32) >> shift;
+}
+
+/* A bit for each of STRETCH_GRAMS bytes that is not 0. */
+static void find_set(uint64_t *set, const uint8_t *bytes, enum cpu_level level)
+{
+#ifdef HAVE_AVX2_PASS
+	if (level == CPU_AVX512) {
+		find_set_avx512(set, bytes);
+		return;
+	}
+	if (level == CPU_AVX2) {
+		find_set_avx2(set, bytes);
+		return;
+	}
+#endif
+	(void)level;
+	for (size_t i = 0; i < STRETCH_GRAMS / 64; i++) {
+		uint64_t mask = 0;
+
+		for (unsigned k = 0; k < 64; k++)
+			mask |= (uint64_t)(bytes[i * 64 + k] != 0) << k;
+		set[i] = mask;
+	}
+}
+
+/* Of the gram at this place: with the 4 bytes before it, with those behind it, alone. */
+struct keys {
+	uint64_t before, behind, alone;
+};
+
+static inline struct keys keys_at(const unsigned char *text, size_t at)
+{
+	uint64_t behind = load64(text + at) | FOLD64;
+
+	/* There may be nothing in front of the block: behind stands for it. */
+	return (struct keys){ load64(text + (at >= 4 ? at - 4 : at)) | FOLD64, behind, (uint32_t)behind };
+}
+
+static void keys_confirm(const struct pass *pass, struct sink *s, size_t at)
+{
+	struct keys k = keys_at(s->text, at);
+
+	if (at >= 4 && may_be_key(pass, k.before))
+		pass_confirm(pass, s, at - 4, k.before);
+	if (may_be_key(pass, k.behind))
+		pass_confirm(pass, s, at, k.behind);
+	if (may_be_key(pass, k.alone))
+		pass_confirm(pass, s, at, k.alone);
+}
+
+static void long_scan(const struct pass *pass, struct sink *s)
+{
+	const enum cpu_level level = cpu_has(CPU_AVX512) ? CPU_AVX512 : cpu_has(CPU_AVX2) ? CPU_AVX2 : CPU_PLAIN;
+	const uint8_t *map = pass->map;
+	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS + 3];
+	uint8_t said[STRETCH_GRAMS];
+	uint64_t set[STRETCH_GRAMS / 64];
+
+	for (size_t start = 0; start < s->len; start += STRETCH_GRAMS * LONG_STRIDE) {
+		size_t left = (s->len - start + LONG_STRIDE - 1) / LONG_STRIDE, n = left < STRETCH_GRAMS ? left : STRETCH_GRAMS;
+		size_t n_found = 0, n_kept = 0;
+
+		if (n < STRETCH_GRAMS)
+			memset(said, 0, sizeof said);
+		/* Up to the next 64 bytes: in the padding. */
+		hash_grams(hashes, s->text + start, (n + 15) / 16 * 16, pass->map_shift, level);
+		for (size_t i = 0; i < n; i += 4) {
+			said[i] = map[hashes[i]];
+			said[i + 1] = map[hashes[i + 1]];
+			said[i + 2] = map[hashes[i + 2]];
+			said[i + 3] = map[hashes[i + 3]];
+		}
+		find_set(set, said, level);
+		for (size_t i = 0; i < STRETCH_GRAMS / 64; i++) {
+			uint64_t rest = set[i];
+
+			/* Mostly there are no more than three, and no branch tells how many. */
+			for (unsigned k = 0; k < 3; k++, rest &= rest - 1) {
+				at[n_found] = (uint32_t)(start + (i * 64 + (unsigned)__builtin_ctzll(rest | UINT64_C(1) << 63)) * LONG_STRIDE);
+				n_found += rest != 0;
+			}
+			for (; rest; rest &= rest - 1)
+				at[n_found++] = (uint32_t)(start + (i * 64 + (unsigned)__builtin_ctzll(rest)) * LONG_STRIDE);
+		}
+		for (size_t i = 0; i < n_found; i++) {
+			struct keys k = keys_at(s->text, at[i]);
+
+			at[n_kept] = at[i];
+			n_kept += may_be_key(pass, k.before) | may_be_key(pass, k.behind) | may_be_key(pass, k.alone);
+		}
+		s->n_confirmed += n_found;
+		for (size_t i = 0; i < n_kept; i++)
+			if (at[i] >= s->skip_to)
+				keys_confirm(pass, s, at[i]);
 	}
 }
 
@@ -704,9 +931,9 @@ __attribute__((target("avx2,bmi"))) static void nibbles_scan(const struct pass *
 			unsigned i = (unsigned)__builtin_ctzll(words);
 
 			for (uint64_t mask = masks[i]; mask; mask &= mask - 1)
-				places_add(&found, pass, s, start + i * 64 + (unsigned)__builtin_ctzll(mask), SHORT_MASK);
+				places_add(&found, pass, s, start + i * 64 + (unsigned)__builtin_ctzll(mask));
 		}
-		places_confirm(&found, pass, s, SHORT_MASK);
+		places_confirm(&found, pass, s);
 	}
 }
 #endif
@@ -751,7 +978,7 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	learn(p, block);
 	p->scanned += block.len;
 	if (p->has_long)
-		pass_scan(&p->long_pass, &s, LONG_STRIDE, LONG_MASK, cpu_has(CPU_AVX2));
+		long_scan(&p->long_pass, &s);
 	sink_rewind(&s);
 #ifdef HAVE_AVX2_PASS
 	if (p->has_short && p->short_pass.nibbles)
@@ -759,7 +986,7 @@ void prefilter_scan(struct prefilter *p, struct span block, const struct record_
 	else
 #endif
 	if (p->has_short)
-		pass_scan(&p->short_pass, &s, SHORT_STRIDE, SHORT_MASK, false);
+		short_scan(&p->short_pass, &s);
 	for (size_t i = 0; i < p->n_byte_literals; i++)
 		byte_scan(&s, p->byte_literals[i]);
 	p->confirmed += s.n_confirmed;

@@ -923,6 +923,7 @@ START_TEST(prefilter_like_the_naive_way)
 	for (int round = 0; round < 300; round++) {
 		const char *alphabet = alphabets[draw(COUNT(alphabets))];
 		size_t n = draw(3) ? 1 + draw(12) : 1 + draw(400), len = draw(4) ? draw(600) : 9000 + draw(20000), used = 0;
+		const unsigned least = (unsigned[]){ 3, 6, 7, 9 }[draw(4)]; /* they are sought in different ways */
 		struct span *literals = xcalloc(n, sizeof *literals);
 		struct record_list records = { 0 };
 		char *text = xmalloc(len + 64), *literal_text = xmalloc(n * 100);
@@ -931,7 +932,10 @@ START_TEST(prefilter_like_the_naive_way)
 		for (size_t i = 0; i < len + 64; i++)
 			text[i] = alphabet[draw((unsigned)strlen(alphabet))];
 		for (size_t i = 0; i < n; i++) {
-			size_t size = 3 + draw(draw(2) ? 5 : 90);
+			size_t size = least + draw(draw(2) ? 5 : 90);
+
+			if (size == 6 && least == 6 && draw(4)) /* a few of these are sought as longer ones are */
+				size++;
 
 			if (draw(2) && len > size) {
 				memcpy(literal_text + used, text + draw((unsigned)(len - size)), size);
