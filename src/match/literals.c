@@ -115,13 +115,13 @@ static struct span longest_run(struct span text, bool verbatim)
 }
 
 /*
- * The literal of a text that the value holds, or (whole) is. Empty when there is none.
+ * The literal of a text that the value holds, or (whole) is. Empty when there is none. verbatim: see cut_len().
  * *ret_cost is how often it is thought to occur.
  */
-static struct span literal_of_text(struct span text, const struct literal_field *f, bool whole, struct arena *a, double *ret_cost)
+static struct span literal_of_text(struct span text, const struct literal_field *f, bool verbatim, bool whole, struct arena *a, double *ret_cost)
 {
 	struct buffer out = BUFFER_INIT;
-	struct span run = longest_run(text, f->field == FIELD_RAW), result = { "", 0 };
+	struct span run = longest_run(text, verbatim), result = { "", 0 };
 
 	if (run.len != text.len)
 		whole = false;
@@ -191,6 +191,8 @@ struct literal_set literals_of_pattern(const struct string_pattern *p, const str
 				       struct arena *a)
 {
 	struct literal_set best = unknown;
+	/* A keyword is sought in the record as it is written and, of JSON, as it is meant. */
+	bool verbatim = f->field == FIELD_RAW && !(keyword && format_is_json(f->format));
 	bool whole = !keyword && p->n_pieces == 1 && !p->open_start && !p->open_end &&
 		     !memchr(p->pieces[0].ptr, '\0', p->pieces[0].len);
 
@@ -202,7 +204,7 @@ struct literal_set literals_of_pattern(const struct string_pattern *p, const str
 			const char *nul = memchr(rest.ptr, '\0', rest.len);
 			struct span text = span_of(rest.ptr, nul ? (size_t)(nul - rest.ptr) : rest.len);
 			double cost = 1;
-			struct span literal = literal_of_text(text, f, whole, a, &cost);
+			struct span literal = literal_of_text(text, f, verbatim, whole, a, &cost);
 
 			if (literal.len)
 				best = set_better(best, set_of_one(literal, cost, a));
@@ -269,7 +271,7 @@ static struct literal_set strings_literals(struct regex_reader *r, const struct 
 
 	for (unsigned i = 0; i < s->n; i++) {
 		double cost = 1;
-		struct span literal = literal_of_text(s->items[i], r->field, false, r->arena, &cost);
+		struct span literal = literal_of_text(s->items[i], r->field, r->field->field == FIELD_RAW, false, r->arena, &cost);
 
 		if (!literal.len)
 			return unknown;

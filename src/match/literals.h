@@ -24,7 +24,7 @@ struct literal_set {
 /* How a field's text stands in the raw record. */
 struct literal_field {
 	enum format format;
-	field_id field; /* FIELD_RAW: verbatim */
+	field_id field; /* FIELD_RAW: verbatim, but for keywords in JSON */
 	struct span name;
 };
 

@@ -27,6 +27,8 @@
 #include "match/literals.h"
 #include "match/prefilter.h"
 #include "match/wildcard.h"
+#include "record/decoder.h"
+#include "record/json.h"
 
 #include <arpa/inet.h>
 #include <pcre2.h>
@@ -147,9 +149,11 @@ struct matcher {
 	uint32_t *held;      /* local rules that matched */
 	struct folded folded[FOLDED_MAX];
 	unsigned n_folded, next_folded;
-	struct arena folded_arena;
+	struct arena folded_arena;   /* and unescaped */
 	struct capture *captured;
 	size_t n_captured, cap_captured;
+	struct span unescaped; /* the record, if JSON, without its escapes */
+	uint32_t unescaped_generation;
 	struct value virtuals[VIRTUAL_COUNT];
 	uint32_t virtual_generation[VIRTUAL_COUNT];
 	char own_text[VIRTUAL_COUNT][TIME_TEXT_SIZE];
@@ -785,6 +789,7 @@ static __attribute__((noinline)) void begin_generations(struct matcher *m)
 	memset(m->memo, 0, (m->rs->n_atoms + 1) * sizeof *m->memo);
 	memset(m->tried, 0, (m->n_rules + 1) * sizeof *m->tried);
 	memset(m->virtual_generation, 0, sizeof m->virtual_generation);
+	m->unescaped_generation = 0;
 	m->generation = 2;
 }
 
@@ -794,8 +799,9 @@ static inline void next_event(struct matcher *m)
 	m->generation += 2;
 	if (m->generation == 0)
 		begin_generations(m);
-	if (m->n_folded) {
+	if (m->n_folded || m->unescaped.len) {
 		m->n_folded = m->next_folded = 0;
+		m->unescaped.len = 0;
 		arena_reset(&m->folded_arena);
 	}
 }
@@ -1094,6 +1100,29 @@ static bool value_holds(struct matcher *m, const struct test *t, const struct ev
 	return false;
 }
 
+/* What the escapes of a JSON record stand for, all in one text; empty where it has none. */
+static struct span unescaped(struct matcher *m, const struct event *e)
+{
+	if (m->unescaped_generation != m->generation) {
+		bool may = format_is_json(m->source->format) && e->raw.len && memchr(e->raw.ptr, '\\', e->raw.len);
+
+		m->unescaped = may ? json_unescaped(e->raw, &m->folded_arena) : SPAN("");
+		m->unescaped_generation = m->generation;
+	}
+	return m->unescaped;
+}
+
+/* Is the keyword in the record as it is written, or, of JSON, as it is meant? */
+static bool keyword_holds(struct matcher *m, const struct test *t, const struct event *e)
+{
+	struct span text;
+
+	if (string_holds(m, t, span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len)))
+		return true;
+	text = unescaped(m, e);
+	return text.len && string_holds(m, t, text);
+}
+
 static __attribute__((noinline)) bool test_holds_slowly(struct matcher *m, const struct test *t, const struct event *e)
 {
 	const struct value *v;
@@ -1101,7 +1130,7 @@ static __attribute__((noinline)) bool test_holds_slowly(struct matcher *m, const
 	if (t->broken)
 		return false;
 	if (t->atom->op == ATOM_KEYWORD)
-		return string_holds(m, t, span_of(e->raw.ptr ? e->raw.ptr : "", e->raw.len));
+		return keyword_holds(m, t, e);
 	v = first_value(m, e, t->atom->field);
 	if (t->atom->op == ATOM_EXISTS)
 		return v != NULL;

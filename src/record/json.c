@@ -306,3 +306,20 @@ enum json_result json_next(struct json_scanner *s, struct json_leaf *ret)
 		return JSON_LEAF;
 	}
 }
+
+struct span json_unescaped(struct span line, struct arena *arena)
+{
+	struct json_scanner s;
+	struct json_leaf leaf;
+	enum json_result result;
+	char *copy;
+
+	json_scan(&s, line);
+	do {
+		result = json_next(&s, &leaf);
+	} while (result == JSON_LEAF);
+	if (result == JSON_DAMAGED)
+		return SPAN("");
+	copy = arena_alloc(arena, line.len + 1);
+	return span_of(copy, unescape(line, copy)); /* all backslashes stand in strings */
+}

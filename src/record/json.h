@@ -41,6 +41,9 @@ enum json_result {
 void json_scan(struct json_scanner *s, struct span line);
 enum json_result json_next(struct json_scanner *s, struct json_leaf *ret);
 
+/* The line with the escapes of its strings resolved, so that it is no JSON any more; the empty text when it was none. */
+struct span json_unescaped(struct span line, struct arena *arena);
+
 /* The leaf's text; into the arena only where it has escapes. A lone surrogate becomes U+FFFD. */
 struct span json_leaf_text(const struct json_leaf *leaf, struct arena *arena);
 

@@ -92,6 +92,11 @@ bool format_literal(enum format f, field_id field, struct span field_name, struc
 	return true;
 }
 
+bool format_is_json(enum format f)
+{
+	return f == FORMAT_JSON || f == FORMAT_EVENTS;
+}
+
 bool format_key(enum format f, struct format_key *ret)
 {
 	if (f != FORMAT_TOWN)

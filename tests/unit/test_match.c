@@ -783,6 +783,8 @@ START_TEST(literals_of_rules)
 	ck_assert_str_eq(SET(expr_keyword(&rs, "out of?memories")), "memories");
 	ck_assert_str_eq(SET(expr_keyword(&rs, "a\nb")), "-");
 	ck_assert_str_eq(SET(expr_keyword(&rs, "one line\nand the next line")), "and the next line");
+	ck_assert_str_eq(SET(expr_keyword(&rs, "say \"hello\"")), "say \"hello\"");
+	ck_assert_str_eq(set_text(literals_of_expr(expr_keyword(&rs, "say \"hello\""), &rs, NULL, NULL, FORMAT_JSON, &a), &out), "hello");
 	ck_assert_str_eq(SET(expr_string(&rs, "source", "town")), "-");
 	ck_assert_str_eq(SET(expr_string(&rs, "reason", "x")), "-");
 #undef SET
