@@ -566,7 +566,7 @@ static void let_go_first(struct pipeline *p)
 /* What is held in front of the lane's next event. */
 static void let_go_before(struct pipeline *p, int64_t order_ns, const struct lane *l)
 {
-	while (order_goes_before(&p->order, order_ns, &l->source, l->name, l->sequence))
+	while (p->order.n && order_goes_before(&p->order, order_ns, &l->source, l->name, l->sequence))
 		let_go_first(p);
 }
 
@@ -598,7 +598,7 @@ static inline __attribute__((always_inline)) bool record_parse(const struct pipe
 }
 
 /* Gives the event its place in the order. */
-static void event_take(struct pipeline *p, struct lane *l, const struct event *e, const uint32_t *matched, size_t n)
+static inline __attribute__((always_inline)) void event_take(struct pipeline *p, struct lane *l, const struct event *e, const uint32_t *matched, size_t n)
 {
 	int64_t order_ns = e->time_ns;
 

@@ -3,21 +3,13 @@
  * new one of at least twice the size. A reset that finds several chunks joins
  * them into one of their sum, so that an arena which is reset for each event
  * soon has one chunk and calls malloc no more. Invariant: current is the last
- * chunk of the list. Under AddressSanitizer what was reset is poisoned.
+ * chunk of the list; sizes are multiples of the alignment.
  */
 #include "base/arena.h"
 #include "base/memory.h"
 #include <stdint.h>
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_POISON 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_POISON 1
-#endif
 #ifdef ARENA_POISON
 #include <sanitizer/asan_interface.h>
 #define POISON(p, n) ASAN_POISON_MEMORY_REGION((p), (n))
@@ -48,7 +40,7 @@ static void chunk_free(struct arena_chunk *c)
 	free(c);
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+void *arena_alloc_slowly(struct arena *a, size_t size)
 {
 	const size_t mask = alignof(max_align_t) - 1;
 	struct arena_chunk *c = a->current;

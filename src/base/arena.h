@@ -9,6 +9,16 @@
 #include "base/span.h"
 #include <stdalign.h>
 
+/* Under AddressSanitizer what was reset is poisoned. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_POISON 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_POISON 1
+#endif
+
 struct arena_chunk {
 	struct arena_chunk *next;
 	size_t size, used; /* of data; used is a multiple of the alignment, and not 0 once the chunk was allocated from */
@@ -21,7 +31,23 @@ struct arena {
 
 #define ARENA_INIT { NULL, NULL }
 
-void *arena_alloc(struct arena *a, size_t size);  /* not zeroed */
+void *arena_alloc_slowly(struct arena *a, size_t size);
+/* Not zeroed. */
+static inline void *arena_alloc(struct arena *a, size_t size)
+{
+#ifndef ARENA_POISON
+	struct arena_chunk *c = a->current;
+
+	/* What is left is a multiple of the alignment. */
+	if (c && size - 1 < c->size - c->used) {
+		void *p = c->data + c->used;
+
+		c->used += (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+		return p;
+	}
+#endif
+	return arena_alloc_slowly(a, size);
+}
 void *arena_zalloc(struct arena *a, size_t size); /* zeroed */
 /* Copies; the copy is NUL-terminated besides. */
 char *arena_dup(struct arena *a, const void *p, size_t len);

@@ -73,6 +73,7 @@ struct test {
 	bool cased;
 	field_id field;
 	struct span text;    /* of all shapes but anything and wildcard */
+	uint32_t head, head_case;       /* of a text of 4 bytes or more: the first 4, and the bits of them that letters' case is in */
 	uint64_t first, last;           /* the words that text begins and ends with, see words_of() */
 	uint64_t first_case, last_case; /* the bits of them that letters' case is in, where it does not matter */
 	struct string_pattern pattern; /* wildcard; a keyword's ends are open */
@@ -81,6 +82,7 @@ struct test {
 
 struct node {
 	enum expr_op op;
+	bool any_of;       /* an "or" of plain texts that one field is, or begins with; none is shorter than 4 bytes */
 	uint32_t atom;
 	uint32_t first, n; /* children: into matcher.children */
 	uint32_t cost;
@@ -98,6 +100,7 @@ struct local_rule {
 struct key_class {
 	uint32_t *always; /* local rules, ascending, that need no literal, and may match any of its records */
 	uint32_t n_always;
+	uint32_t *decided; /* the indexes of those rules, when all of them match each of its records that is a candidate for no others; NULL: not all do */
 	bool seeks;        /* some rule needs a literal */
 	uint64_t excludes; /* keys_excluded() can name all of the first n_always: these. 0: it cannot */
 };
@@ -316,7 +319,10 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 		t->text = t->pattern.n_pieces ? t->pattern.pieces[0] : SPAN("");
 		t->plain = t->atom->op == ATOM_STRING && t->shape != SHAPE_WILDCARD && t->text.len;
 		words_of(t->text.ptr, t->text.len, &t->first, &t->last);
+		if (t->text.len >= 4)
+			memcpy(&t->head, t->text.ptr, 4);
 		if (!t->cased) {
+			t->head_case = (uint32_t)case_bits(t->head);
 			t->first_case = case_bits(t->first);
 			t->last_case = case_bits(t->last);
 		}
@@ -384,6 +390,22 @@ static uint32_t node_add(struct matcher *m, struct node n)
 	return (uint32_t)m->n_nodes++;
 }
 
+static bool is_any_of(const struct matcher *m, const struct node *n)
+{
+	field_id field = FIELD_NONE;
+
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct node *child = &m->nodes[m->children[n->first + i]];
+		const struct test *t = &m->tests[child->atom];
+
+		if (child->op != EXPR_ATOM || !t->plain || (t->shape != SHAPE_EQUAL && t->shape != SHAPE_PREFIX) || t->text.len < 4 ||
+		    (i > 0 && t->field != field))
+			return false;
+		field = t->field;
+	}
+	return n->op == EXPR_OR && n->n > 0;
+}
+
 /*
  * Compiles an expression, children in order of their cost. Returns its node; *ret_ok is cleared when a regex is broken.
  * truth: by atom, what is known of it; NULL: nothing. What is known is left out.
@@ -432,6 +454,9 @@ static uint32_t node_build(struct matcher *m, const struct expr *x, const struct
 		m->children[m->n_children++] = kids[i];
 	}
 	free(kids);
+	if (n.n == 1 && n.op != EXPR_NOT)
+		return m->children[--m->n_children];
+	n.any_of = is_any_of(m, &n);
 	return node_add(m, n);
 }
 
@@ -622,6 +647,26 @@ static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule
 	}
 }
 
+/* In which classes nothing is left to be tested. */
+static void decide_classes(struct matcher *m, unsigned n_classes)
+{
+	for (unsigned class = 1; class < n_classes; class++) {
+		struct key_class *c = &m->classes[class];
+		bool all = c->n_always > 0;
+
+		for (uint32_t i = 0; i < c->n_always; i++) {
+			const struct local_rule *local = &m->rules[c->always[i]];
+
+			all &= local->class == class && m->nodes[local->class_root].op == EXPR_TRUE && !local->captures;
+		}
+		if (!all)
+			continue;
+		c->decided = xcalloc(c->n_always, sizeof *c->decided);
+		for (uint32_t i = 0; i < c->n_always; i++)
+			c->decided[i] = m->rules[c->always[i]].index;
+	}
+}
+
 /* Literals of all rules, each once, with the rules that need it. */
 static void build_prefilter(struct matcher *m)
 {
@@ -657,6 +702,8 @@ static void build_prefilter(struct matcher *m)
 	m->unfiltered[m->n_unfiltered] = UINT32_MAX;
 	for (unsigned i = 0; i < n_classes; i++)
 		m->classes[i].always = xrealloc(m->classes[i].always, (m->classes[i].n_always + 1) * sizeof *m->classes[i].always);
+
+	decide_classes(m, n_classes);
 
 	literals = xcalloc(d.known.n + 1, sizeof *literals);
 	for (size_t i = 0; i < d.known.n; i++)
@@ -746,8 +793,10 @@ void matcher_free(struct matcher *m)
 	free(m->children);
 	free(m->rules);
 	free(m->unfiltered);
-	for (unsigned i = 0; m->classes && i < (m->keys ? KEYS_OTHER(m->keys) + 1 : 1); i++)
+	for (unsigned i = 0; m->classes && i < (m->keys ? KEYS_OTHER(m->keys) + 1 : 1); i++) {
 		free(m->classes[i].always);
+		free(m->classes[i].decided);
+	}
 	free(m->classes);
 	if (m->keys)
 		keys_release(m->keys);
@@ -1179,6 +1228,31 @@ static inline bool child_holds(struct matcher *m, const struct event *e, const s
 	return child->op == EXPR_ATOM ? atom_holds(m, e, child->atom) : node_holds(m, e, child);
 }
 
+/* An "or" of n->any_of. */
+static bool any_holds(struct matcher *m, const struct event *e, const struct node *n)
+{
+	const struct value *v = event_first(e, m->tests[m->nodes[m->children[n->first]].atom].field);
+	uint32_t head;
+
+	if (!v || v->next || v->kind == VALUE_NULL) {
+		for (uint32_t i = 0; i < n->n; i++)
+			if (child_holds(m, e, n, i))
+				return true;
+		return false;
+	}
+	if (v->text.len < sizeof head)
+		return false;
+	memcpy(&head, v->text.ptr, sizeof head);
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct test *t = &m->tests[m->nodes[m->children[n->first + i]].atom];
+
+		if (((head | t->head_case) ^ t->head) == 0 && (v->text.len == t->text.len || (t->shape == SHAPE_PREFIX && v->text.len > t->text.len)) &&
+		    equal_at(t, v->text.ptr))
+			return true;
+	}
+	return false;
+}
+
 static bool node_holds(struct matcher *m, const struct event *e, const struct node *n)
 {
 	switch (n->op) {
@@ -1196,6 +1270,8 @@ static bool node_holds(struct matcher *m, const struct event *e, const struct no
 				return false;
 		return true;
 	case EXPR_OR:
+		if (n->any_of)
+			return any_holds(m, e, n);
 		for (uint32_t i = 0; i < n->n; i++)
 			if (child_holds(m, e, n, i))
 				return true;
@@ -1473,11 +1549,23 @@ size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t
 
 	if (e->kind != EVENT_LOG || !m->n_rules)
 		return 0;
-	next_event(m);
 	if (record < m->hits.n_records) {
+		uint32_t head = m->hits.head[record];
+
 		class = m->class_of[record];
-		if (m->hits.head[record] != PREFILTER_ALL)
+		if (head == PREFILTER_NONE && m->classes[class].decided) {
+			const struct key_class *c = &m->classes[class];
+
+			for (; n < c->n_always; n++)
+				matched[n] = c->decided[n];
+			m->stats.matched++;
+			return n;
+		}
+		next_event(m);
+		if (head != PREFILTER_ALL)
 			list = list_candidates(m, record, &n_list);
+	} else {
+		next_event(m);
 	}
 	for (size_t i = 0; i < n_list; i++) {
 		uint32_t rule = list ? list[i] : (uint32_t)i;

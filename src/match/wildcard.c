@@ -16,19 +16,33 @@
 #define NOT_FOUND SIZE_MAX
 #define ANY_CHARACTER '\0' /* "?" in a piece */
 
-void fold_ascii(char *to, const char *from, size_t len)
+/* Eight at a time: the high bit of each byte that is from A to Z becomes the bit by which small letters differ. */
+static inline uint64_t fold_word(uint64_t x)
 {
 	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), ones = UINT64_C(0x0101010101010101);
+	uint64_t bytes = x & low;
+
+	return x + (((bytes + ones * (0x80 - 'A')) & ~(bytes + ones * (0x80 - 'Z' - 1)) & ~x & ~low) >> 2);
+}
+
+static inline bool word_equals(const char *folded, const char *text)
+{
+	uint64_t x, y;
+
+	memcpy(&x, text, sizeof x);
+	memcpy(&y, folded, sizeof y);
+	return x == y || fold_word(x) == y; /* most text is lower-case already */
+}
+
+void fold_ascii(char *to, const char *from, size_t len)
+{
 	size_t i = 0;
 
-	/* Eight at a time: the high bit of each byte that is from A to Z becomes the bit by which small letters differ. */
 	for (; len - i >= 8; i += 8) {
-		uint64_t x, bytes;
+		uint64_t x;
 
 		memcpy(&x, from + i, sizeof x);
-		bytes = x & low;
-		bytes = (bytes + ones * (0x80 - 'A')) & ~(bytes + ones * (0x80 - 'Z' - 1)) & ~x & ~low;
-		x += bytes >> 2;
+		x = fold_word(x);
 		memcpy(to + i, &x, sizeof x);
 	}
 	for (; i < len; i++) {
@@ -42,11 +56,11 @@ bool equal_folded(const char *folded, const char *text, size_t len)
 {
 	size_t i = 0;
 
-	/* Most text is lower-case already. */
-	while (len - i >= 8 && memcmp(text + i, folded + i, 8) == 0)
-		i += 8;
-	if (len - i >= 4 && memcmp(text + i, folded + i, 4) == 0)
-		i += 4;
+	for (; len - i >= 8; i += 8)
+		if (!word_equals(folded + i, text + i))
+			return false;
+	if (len >= 8) /* the last eight, which overlap */
+		return word_equals(folded + len - 8, text + len - 8);
 	for (; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 

@@ -153,97 +153,37 @@ struct agent agent_parse(struct span text, struct arena *arena)
 	return a;
 }
 
-static void add_part(struct agent_memo_slot *slot, field_id field, struct span s, struct span text)
+static struct agent_part part_of(struct span s, struct span text)
 {
 	bool inside = s.ptr >= text.ptr && s.ptr + s.len <= text.ptr + text.len;
 
-	if (s.len > 0)
-		slot->parts[slot->n_parts++] =
-			(struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len, field };
+	return (struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len };
 }
 
-/* What is part of the record is taken from there: then it need not be copied with it. */
-static inline struct span part_text(const struct agent_part *p, struct span text)
+const struct agent_memo_slot *agent_memo_learn(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
 {
-	return span_of(p->fixed ? p->fixed : text.ptr + p->at, p->len);
-}
-
-/* Looks the name up, and puts it there; false: *ret says what it means, and it cannot be kept. */
-static __attribute__((noinline)) bool memo_fill(struct agent_memo_slot *slot, struct span text, struct arena *arena, struct agent *ret)
-{
+	struct agent_memo_slot *slot;
 	struct agent a = agent_parse(text, arena);
+	uint64_t first, last;
 
-	if (!slot || a.normal.len == 0 || a.normal.len > AGENT_MEMO_LEN) {
+	if (text.len < 4 || text.len > AGENT_MEMO_LEN || a.normal.len == 0 || a.normal.len > AGENT_MEMO_LEN) {
 		*ret = a;
-		return false;
+		return NULL;
 	}
+	slot = agent_memo_place(m, text, &first, &last);
+	slot->replace_other = !slot->replace_other;
+	if (!slot->replace_other)
+		slot++;
+	slot->first = first;
+	slot->last = last;
 	slot->len = (uint8_t)text.len;
 	memcpy(slot->text, text.ptr, text.len);
 	memcpy(slot->normal_text, a.normal.ptr, a.normal.len);
-	slot->n_parts = 0;
-	add_part(slot, FIELD_AGENT, span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
-	add_part(slot, FIELD_AGENT_RAW, text, text);
-	add_part(slot, FIELD_RIG, a.rig, text);
-	add_part(slot, FIELD_ROLE, a.role, text);
-	add_part(slot, FIELD_NAME, a.name, text);
-	return true;
-}
-
-/* Where the meaning of this name is kept; NULL: its meaning is *ret. */
-static inline const struct agent_memo_slot *memo_find(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
-{
-	struct agent_memo_slot *slot;
-	uint64_t first, last, word, kept;
-	size_t i = 8;
-
-	if (__builtin_expect(text.len < 8 || text.len > AGENT_MEMO_LEN, 0)) {
-		if (text.len < 4 || text.len > AGENT_MEMO_LEN) {
-			memo_fill(NULL, text, arena, ret);
-			return NULL;
-		}
-		first = last = 0;
-		memcpy(&first, text.ptr, 4);
-		memcpy(&last, text.ptr + text.len - 4, 4);
-	} else {
-		memcpy(&first, text.ptr, 8);
-		memcpy(&last, text.ptr + text.len - 8, 8);
-	}
-	slot = &m->slots[((first ^ (last << 7 | last >> 57)) * UINT64_C(0x9E3779B97F4A7C15)) >> 55];
-	if (slot->len != text.len || slot->first != first || slot->last != last)
-		goto other;
-	for (; i + 8 < text.len; i += 8) {
-		memcpy(&word, text.ptr + i, 8);
-		memcpy(&kept, slot->text + i, 8);
-		if (word != kept)
-			goto other;
-	}
+	slot->normal = part_of(span_equal(a.normal, text) ? text : span_of(slot->normal_text, a.normal.len), text);
+	slot->rig = part_of(a.rig, text);
+	slot->role = part_of(a.role, text);
+	slot->name = part_of(a.name, text);
 	return slot;
-other:
-	if (!memo_fill(slot, text, arena, ret))
-		return NULL;
-	slot->first = first;
-	slot->last = last;
-	return slot;
-}
-
-/* The slot may be another name's before the event is done with: a text that is not the record's is copied. */
-static inline struct span normal_text(const struct agent_memo_slot *slot, struct span text, struct arena *arena)
-{
-	char *copy;
-
-	if (!slot->parts[0].fixed)
-		return part_text(&slot->parts[0], text);
-	copy = arena_alloc(arena, AGENT_MEMO_LEN);
-	memcpy(copy, slot->normal_text, AGENT_MEMO_LEN);
-	return span_of(copy, slot->parts[0].len);
-}
-
-struct span agent_memo_normal(struct agent_memo *m, struct span text, struct arena *arena)
-{
-	struct agent a;
-	const struct agent_memo_slot *slot = memo_find(m, text, arena, &a);
-
-	return slot ? normal_text(slot, text, arena) : a.normal;
 }
 
 static inline void add_text(struct event *e, field_id f, struct span text)
@@ -252,40 +192,15 @@ static inline void add_text(struct event *e, field_id f, struct span text)
 		event_add(e, f, text, VALUE_STRING);
 }
 
-static void add_parsed(struct event *e, const struct agent *a, struct span text)
-{
-	add_text(e, FIELD_AGENT, a->normal);
-	add_text(e, FIELD_AGENT_RAW, text);
-	add_text(e, FIELD_RIG, a->rig);
-	add_text(e, FIELD_ROLE, a->role);
-	add_text(e, FIELD_NAME, a->name);
-}
-
-struct span agent_memo_add(struct agent_memo *m, struct event *e, struct span text)
-{
-	struct agent a;
-	const struct agent_memo_slot *slot = memo_find(m, text, &e->arena, &a);
-	struct event_writer w;
-	struct span normal;
-
-	if (!slot) {
-		add_parsed(e, &a, text);
-		return a.normal;
-	}
-	normal = normal_text(slot, text, &e->arena);
-	w = event_write_begin(e);
-	event_write(&w, FIELD_AGENT, normal);
-	for (unsigned i = 1, n = slot->n_parts; i < n; i++)
-		event_write(&w, slot->parts[i].field, part_text(&slot->parts[i], text));
-	event_write_end(e, &w);
-	return normal;
-}
-
 void agent_add(struct event *e, struct span text)
 {
 	struct agent a = agent_parse(text, &e->arena);
 
-	add_parsed(e, &a, text);
+	add_text(e, FIELD_AGENT, a.normal);
+	add_text(e, FIELD_AGENT_RAW, text);
+	add_text(e, FIELD_RIG, a.rig);
+	add_text(e, FIELD_ROLE, a.role);
+	add_text(e, FIELD_NAME, a.name);
 }
 
 struct span nudge_sender(struct span message)

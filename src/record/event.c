@@ -19,7 +19,7 @@ void event_init(struct event *e, size_t n_fields)
 {
 	*e = (struct event){ .time_ns = TIME_NONE, .snapshot_ns = TIME_NONE, .arena = ARENA_INIT };
 	e->raw = SPAN("");
-	e->n_fields = n_fields < FIELD_BUILTIN_COUNT ? FIELD_BUILTIN_COUNT : n_fields;
+	e->n_fields = n_fields < EVENT_FIRST_MIN ? EVENT_FIRST_MIN : n_fields;
 	e->first = xcalloc(e->n_fields, sizeof *e->first);
 	e->cap_values = EVENT_ROOM;
 	e->values = xmalloc(EVENT_ROOM * sizeof *e->values);
@@ -64,7 +64,7 @@ void event_add_slowly(struct event *e, field_id f, struct span text, enum value_
 		e->values = xrealloc(e->values, e->cap_values * sizeof *e->values);
 	}
 	uint16_t place = (uint16_t)(e->n_values + 1);
-	e->values[e->n_values++] = (struct value){ text, f, (uint8_t)kind, 0, 0 };
+	e->values[e->n_values++] = (struct value){ text, f, (uint16_t)kind, 0, 0 };
 	e->has_others |= f >= FIELD_BUILTIN_COUNT;
 	if (!e->first[f]) {
 		e->first[f] = place;
@@ -89,7 +89,7 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 			old->field = FIELD_NONE;
 			old->next = 0;
 		}
-		*v = (struct value){ text, f, (uint8_t)kind, 0, 0 };
+		*v = (struct value){ text, f, (uint16_t)kind, 0, 0 };
 		return;
 	}
 	event_add(e, f, text, kind);

@@ -71,15 +71,6 @@ static inline struct span line_of(struct span s, const char *newline)
 	return newline && newline < s.ptr + s.len ? span_of(s.ptr, (size_t)(newline - s.ptr)) : s;
 }
 
-/* Of a line no field is added twice, and all have room in the event: at most 14. */
-static inline void add(struct event *e, enum builtin_field f, struct span text)
-{
-	struct event_writer w = event_write_begin(e);
-
-	event_write_text(&w, f, text);
-	event_write_end(e, &w);
-}
-
 static int digit_of(char c, int base)
 {
 	int v = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
@@ -127,7 +118,7 @@ static size_t unquote_escape(const char *p, const char *end, char *out, size_t *
 	return (size_t)digits + 2;
 }
 
-static struct span unquote(struct span quoted, struct arena *arena)
+static __attribute__((noinline)) struct span unquote(struct span quoted, struct arena *arena)
 {
 	const char *p = quoted.ptr, *end = quoted.ptr + quoted.len;
 	char *out, *o;
@@ -155,14 +146,14 @@ static struct span unquote(struct span quoted, struct arena *arena)
 	return span_of(out, (size_t)(o - out));
 }
 
-/* "…" as %q wrote it, on one line; without its quotes. */
-static struct span quoted_text(struct span s, struct arena *arena)
+/* "…" as %q wrote it, on one line; without its quotes. s is a part of the record. */
+static inline struct span quoted_text(struct span s, struct arena *arena)
 {
 	if (s.len > 0 && *s.ptr == '"')
 		s = span_from(s, 1);
 	if (s.len > 0 && s.ptr[s.len - 1] == '"')
 		s.len--;
-	return unquote(s, arena);
+	return find_none(s.ptr, s.len, '\\') ? s : unquote(s, arena);
 }
 
 /* "(TEXT)" → TEXT: the outer brackets, which need not be closed. */
@@ -186,7 +177,7 @@ static struct span text_after(struct span s, struct span prefix)
 }
 
 /* "exit code N (session: S)", "crashed with exit code N". */
-static void add_exit(struct event *e, struct span reason)
+static __attribute__((noinline)) void add_exit(struct event *e, struct span reason)
 {
 	struct span code = text_after(reason, SPAN("exit code ")), session = text_after(reason, SPAN("(session: "));
 	size_t n = code.len > 0 && *code.ptr == '-';
@@ -195,23 +186,32 @@ static void add_exit(struct event *e, struct span reason)
 		n++;
 	if (n > 0)
 		event_add(e, FIELD_EXIT_CODE, span_of(code.ptr, n), VALUE_NUMBER);
-	add(e, FIELD_SESSION, cut_at(cut_at(session, ')'), '\n'));
+	session = cut_at(cut_at(session, ')'), '\n');
+	if (session.len > 0)
+		event_add(e, FIELD_SESSION, session, VALUE_STRING);
 }
 
-/* The normal form of a second agent in the line. */
-static inline void add_normal(struct agent_memo *m, struct event *e, enum builtin_field f, struct span name)
+/*
+ * What follows writes the fields of a line through one writer, as far as it may: none is written twice, and all have room in the event: at most 14.
+ */
+#define INLINE static inline __attribute__((always_inline))
+
+/* The normal form of who sent a nudge. False: there is none. */
+INLINE bool write_sender(struct agent_memo *m, struct event_writer *w, struct span name, struct arena *arena)
 {
-	if (name.len > 0)
-		add(e, f, agent_memo_normal(m, name, &e->arena));
+	struct span normal = name.len > 0 ? agent_memo_normal(m, name, arena) : name;
+
+	event_write_text(w, FIELD_FROM, normal);
+	return normal.len > 0;
 }
 
-/* text: on one line. */
-static void add_nudge(struct agent_memo *m, struct event *e, struct span text)
+/* text: on one line. Returns whether it says who sent it. */
+INLINE bool write_nudge(struct agent_memo *m, struct event_writer *w, struct span text, struct arena *arena)
 {
-	struct span message = quoted_text(text, &e->arena);
+	struct span message = quoted_text(text, arena);
 
-	add(e, FIELD_MESSAGE, message);
-	add_normal(m, e, FIELD_FROM, nudge_sender(message));
+	event_write_text(w, FIELD_MESSAGE, message);
+	return message.len > 0 && *message.ptr == '[' && write_sender(m, w, nudge_sender(message), arena);
 }
 
 /* A bead's name: a word with a hyphen in it. s is a part of the record. */
@@ -224,65 +224,71 @@ static inline bool is_bead(struct span s)
  * The newer fork's nudge, "FROM nudged TO with "…"": the agent is the one who was nudged, as in gt's own form. `detail` is what
  * stands behind FROM.
  */
-static bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, struct span detail, const char *newline)
+static __attribute__((noinline)) bool fork_nudge(struct agent_memo *m, struct event *e, struct span from, struct span detail, const char *newline)
 {
+	struct event_writer w;
 	struct span rest, to;
 
-	if (span_starts_with(detail, SPAN("nudged with \"")) || !span_starts_with(detail, SPAN("nudged ")))
+	if (!span_starts_with(detail, SPAN("nudged ")))
 		return false;
 	rest = span_from(detail, 7);
 	to = cut_at(rest, ' ');
 	rest = span_from(rest, to.len);
 	if (to.len == 0 || !span_starts_with(rest, SPAN(" with \"")))
 		return false;
-	add(e, FIELD_TARGET, agent_memo_add(m, e, to));
-	add_nudge(m, e, line_of(span_from(rest, 6), newline));
-	if (!event_first(e, FIELD_FROM))
-		add_normal(m, e, FIELD_FROM, from);
+	w = event_write_begin(e);
+	event_write_text(&w, FIELD_TARGET, agent_memo_write(m, &w, to, &e->arena));
+	if (!write_nudge(m, &w, line_of(span_from(rest, 6), newline), &e->arena))
+		write_sender(m, &w, from, &e->arena);
+	event_write_end(e, &w);
 	return true;
 }
 
-static inline void add_detail(struct agent_memo *m, struct event *e, const struct town_type *t, struct span agent, struct span detail,
-			      const char *newline)
+/* Ends the event with what stands behind the agent. */
+INLINE void add_detail(struct agent_memo *m, struct event *e, struct event_writer *w, const struct town_type *t, struct span agent,
+		       struct span detail, const char *newline)
 {
-	struct span rest;
+	struct span rest, exit_reason = SPAN("");
 
 	if (t->detail == DETAIL_NUDGE) {
-		add(e, FIELD_TARGET, agent);
-		if (span_starts_with(detail, t->verb)) {
-			add_nudge(m, e, line_of(span_from(detail, t->verb.len), newline));
+		event_write_text(w, FIELD_TARGET, agent);
+		if (span_starts_with(detail, SPAN("nudged with "))) {
+			write_nudge(m, w, line_of(span_from(detail, t->verb.len), newline), &e->arena);
+			event_write_end(e, w);
 			return;
 		}
 	}
-	add(e, FIELD_MESSAGE, detail);
+	event_write_text(w, FIELD_MESSAGE, detail);
 	if (!span_starts_with(detail, t->verb)) {
 		/* The fork's "[session_death] AGENT exited (crashed with exit code 42)". */
 		if (span_equal(t->type, SPAN("session_death")) && span_starts_with(detail, SPAN("exited "))) {
-			rest = bracketed(span_from(detail, 7));
-			add(e, FIELD_REASON, rest);
-			add_exit(e, rest);
+			exit_reason = bracketed(span_from(detail, 7));
+			event_write_text(w, FIELD_REASON, exit_reason);
 		}
-		return;
+	} else {
+		rest = span_from(detail, t->verb.len);
+		switch (t->detail) {
+		case DETAIL_REASON:
+			rest = bracketed(rest);
+			event_write_text(w, FIELD_REASON, rest);
+			if (span_equal(t->type, SPAN("crash")))
+				exit_reason = rest;
+			break;
+		case DETAIL_BEAD:
+			rest = line_of(rest, newline);
+			if (is_bead(rest))
+				event_write_text(w, FIELD_BEAD, rest);
+			break;
+		case DETAIL_REST:
+			event_write_text(w, FIELD_REASON, rest);
+			break;
+		case DETAIL_NUDGE:
+			break;
+		}
 	}
-	rest = span_from(detail, t->verb.len);
-	switch (t->detail) {
-	case DETAIL_REASON:
-		rest = bracketed(rest);
-		add(e, FIELD_REASON, rest);
-		if (span_equal(t->type, SPAN("crash")))
-			add_exit(e, rest);
-		break;
-	case DETAIL_BEAD:
-		rest = line_of(rest, newline);
-		if (is_bead(rest))
-			add(e, FIELD_BEAD, rest);
-		break;
-	case DETAIL_REST:
-		add(e, FIELD_REASON, rest);
-		break;
-	case DETAIL_NUDGE:
-		break;
-	}
+	event_write_end(e, w);
+	if (exit_reason.len > 0)
+		add_exit(e, exit_reason);
 }
 
 /* Is this "AGENT TYPE" or "AGENT TYPE (X)", or does the word look like an agent? */
@@ -319,6 +325,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 {
 	const char *p, *close, *word_end, *newline = NULL, *end = raw.ptr + raw.len, *line_end = end;
 	const struct town_type *t;
+	struct event_writer w;
 	struct span type, word, detail;
 
 	if (raw.len == 0)
@@ -338,28 +345,34 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 		return PARSE_UNPARSED;
 	type = span_of(p, (size_t)(close - p));
 	t = type_named(type);
-	add(e, FIELD_TYPE, type);
+	w = event_write_begin(e);
+	event_write(&w, FIELD_TYPE, type);
 	if (newline)
-		add(e, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(end - newline - 1)));
+		event_write_text(&w, FIELD_CONTINUATION, span_of(newline + 1, (size_t)(end - newline - 1)));
 	p = close + 2;
 	word_end = find_byte(p, (size_t)(line_end - p), ' ');
 	detail.ptr = word_end ? word_end + 1 : line_end;
 	detail.len = (size_t)(end - detail.ptr);
 	word = span_of(p, (size_t)((word_end ? word_end : line_end) - p));
-	if (t && t->detail == DETAIL_NUDGE && fork_nudge(c->state, e, word, detail, newline))
-		return PARSE_EVENT;
-	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		struct span agent = agent_memo_add(c->state, e, word);
-		if (t) {
-			add_detail(c->state, e, t, agent, detail, newline);
-		} else {
-			add(e, FIELD_MESSAGE, detail);
-			if (span_starts_with(detail, type))
-				add(e, FIELD_REASON, bracketed(span_from(detail, type.len + 1)));
-		}
-	} else {
-		add(e, FIELD_MESSAGE, span_of(p, (size_t)(end - p)));
+	if (t && t->detail == DETAIL_NUDGE && !span_starts_with(detail, SPAN("nudged with \""))) {
+		event_write_end(e, &w);
+		if (fork_nudge(c->state, e, word, detail, newline))
+			return PARSE_EVENT;
 	}
+	if (t || other_has_agent(type, word, detail, &e->arena)) {
+		struct span agent = agent_memo_write(c->state, &w, word, &e->arena);
+
+		if (t) {
+			add_detail(c->state, e, &w, t, agent, detail, newline);
+			return PARSE_EVENT;
+		}
+		event_write_text(&w, FIELD_MESSAGE, detail);
+		if (span_starts_with(detail, type))
+			event_write_text(&w, FIELD_REASON, bracketed(span_from(detail, type.len + 1)));
+	} else {
+		event_write_text(&w, FIELD_MESSAGE, span_of(p, (size_t)(end - p)));
+	}
+	event_write_end(e, &w);
 	return PARSE_EVENT;
 }
 

@@ -1221,7 +1221,9 @@ START_TEST(names_as_without_the_memo)
 			copies[i] = xmemdup(names[i], n + (n == 0));
 			name = span_of(copies[i], n);
 			event_reset(&with[i]);
-			struct span normal = agent_memo_add(memo, &with[i], name);
+			struct event_writer w = event_write_begin(&with[i]);
+			struct span normal = agent_memo_write(memo, &w, name, &with[i].arena);
+			event_write_end(&with[i], &w);
 			ck_assert(span_equal(normal, event_text(&with[i], FIELD_AGENT)));
 			ck_assert(span_equal(agent_memo_normal(memo, name, &with[i].arena), normal));
 		}
