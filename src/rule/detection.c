@@ -168,7 +168,7 @@ static uint32_t companions(enum modifier m)
 	case MODIFIER_RE:
 		return FLAGS | EDGES | BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ) | BIT(MODIFIER_EXPAND);
 	case MODIFIER_CIDR:
-		return BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ);
+		return BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ) | BIT(MODIFIER_EXPAND);
 	case MODIFIER_EXISTS:
 		return BIT(MODIFIER_EXISTS);
 	case MODIFIER_FIELDREF:
@@ -481,51 +481,80 @@ static const struct expr *regex_value(struct selection *s, const struct item *it
 	return join(l, EXPR_OR, parts, (uint32_t)list.n);
 }
 
-static const struct expr *cidr_value(struct selection *s, const struct item *it, const struct yaml_node *v)
+/* A network into the atom; false with an error at v, whose text it is, or into which a placeholder brought it. */
+static bool read_network(struct loader *l, const struct yaml_node *v, struct span network, struct atom *a)
 {
-	struct loader *l = s->l;
-	struct atom a = { .op = ATOM_CIDR, .field = field_find(&l->rs->fields, it->field) };
 	char text[64];
-	const char *slash = memchr(v->text.ptr, '/', v->text.len);
-	size_t len = slash ? (size_t)(slash - v->text.ptr) : v->text.len;
+	const char *slash = memchr(network.ptr, '/', network.len);
+	size_t len = slash ? (size_t)(slash - network.ptr) : network.len;
+	bool as_written = network.ptr == v->text.ptr, stray = false;
 	unsigned long bits, most;
 	char *end;
-	bool stray = false;
 
-	if (len >= sizeof text || memchr(v->text.ptr, 0, v->text.len))
+	if (len >= sizeof text || memchr(network.ptr, 0, network.len))
 		len = 0;
-	memcpy(text, v->text.ptr, len);
+	memcpy(text, network.ptr, len);
 	text[len] = '\0';
-	if (inet_pton(AF_INET, text, a.cidr) == 1) {
-		a.cidr_family = 4;
-	} else if (inet_pton(AF_INET6, text, a.cidr) == 1) {
-		a.cidr_family = 6;
+	if (inet_pton(AF_INET, text, a->cidr) == 1) {
+		a->cidr_family = 4;
+	} else if (inet_pton(AF_INET6, text, a->cidr) == 1) {
+		a->cidr_family = 6;
 	} else {
-		report(l, DIAG_ERROR, v, "this is not an IP network");
+		if (as_written)
+			report(l, DIAG_ERROR, v, "this is not an IP network");
+		else
+			report(l, DIAG_ERROR, v, "\"%.*s\", which a placeholder stands for, is not an IP network", (int)network.len, network.ptr);
 		hint(l, "write it as 10.0.0.0/8 or fd00::/8");
-		return NULL;
+		return false;
 	}
-	most = bits = a.cidr_family == 4 ? 32 : 128;
+	most = bits = a->cidr_family == 4 ? 32 : 128;
 	if (slash) {
 		bits = strtoul(slash + 1, &end, 10);
 		if (end == slash + 1 || *end || slash[1] == '-' || slash[1] == '+' || slash[1] == ' ' || bits > most) {
-			report_in(l, DIAG_ERROR, v, len + 1, v->text.len - len - 1, "the length of the network must be 0 to %lu bits", most);
-			return NULL;
+			report_in(l, DIAG_ERROR, v, as_written ? len + 1 : 0, as_written ? network.len - len - 1 : v->text.len,
+				  "the length of the network must be 0 to %lu bits", most);
+			if (!as_written)
+				hint(l, "the placeholder stands for \"%.*s\"", (int)network.len, network.ptr);
+			return false;
 		}
 	}
-	a.cidr_bits = (uint8_t)bits;
+	a->cidr_bits = (uint8_t)bits;
 	for (unsigned long i = bits; i < most; i++)
-		if (a.cidr[i / 8] & (0x80 >> i % 8)) {
+		if (a->cidr[i / 8] & (0x80 >> i % 8)) {
 			stray = true;
-			a.cidr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+			a->cidr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
 		}
 	if (stray) {
 		report(l, DIAG_ERROR, v, "the address has bits set behind the first %lu", bits);
-		inet_ntop(a.cidr_family == 4 ? AF_INET : AF_INET6, a.cidr, text, sizeof text);
+		inet_ntop(a->cidr_family == 4 ? AF_INET : AF_INET6, a->cidr, text, sizeof text);
 		hint(l, "did you mean \"%s/%lu\"?", text, bits);
-		return NULL;
 	}
-	return atom_expr(s, v, &a);
+	return !stray;
+}
+
+static const struct expr *cidr_value(struct selection *s, const struct item *it, const struct yaml_node *v)
+{
+	struct loader *l = s->l;
+	struct units_list list = { NULL, 0, 0 };
+	const struct expr **parts;
+
+	units_list_add(&l->scratch, &list, units_parse(&l->scratch, v->text));
+	if (it->set & BIT(MODIFIER_EXPAND) && expand_placeholders(l, v, &list) < 0)
+		return NULL;
+	parts = arena_alloc(&l->scratch, (list.n + 1) * sizeof *parts);
+	for (size_t i = 0; i < list.n; i++) {
+		struct atom a = { .op = ATOM_CIDR, .field = field_find(&l->rs->fields, it->field) };
+		struct span network = it->set & BIT(MODIFIER_EXPAND) ? units_text(&l->scratch, &list.items[i]) : v->text;
+		struct expr *x;
+
+		if (!read_network(l, v, network, &a))
+			return NULL;
+		x = atom_expr(s, v, &a);
+		if (it->set & BIT(MODIFIER_EXPAND))
+			x->placeholders = keep_text(l, v->text);
+		parts[i] = x;
+	}
+	return join(l, EXPR_OR, parts, (uint32_t)list.n);
 }
 
 static const struct expr *exists_value(struct selection *s, const struct item *it, const struct yaml_node *v)

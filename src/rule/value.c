@@ -53,6 +53,16 @@ bool units_have_wildcard(const struct units *u)
 	return false;
 }
 
+struct span units_text(struct arena *arena, const struct units *u)
+{
+	char *text = arena_alloc(arena, u->n + 1);
+
+	for (size_t i = 0; i < u->n; i++)
+		text[i] = u->unit[i] == UNIT_STAR ? '*' : u->unit[i] == UNIT_ONE ? '?' : (char)u->unit[i];
+	text[u->n] = '\0';
+	return span_of(text, u->n);
+}
+
 struct units units_open(struct arena *arena, struct units u, bool start, bool end)
 {
 	struct units r = { arena_alloc(arena, (u.n + 2) * sizeof *r.unit), 0 };

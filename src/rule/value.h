@@ -24,6 +24,8 @@ struct units_list {
 struct units units_parse(struct arena *arena, struct span text);
 void units_list_add(struct arena *arena, struct units_list *list, struct units u);
 bool units_have_wildcard(const struct units *u);
+/* As it would be written without escapes. */
+struct span units_text(struct arena *arena, const struct units *u);
 /* Adds "*" at an end that has none. */
 struct units units_open(struct arena *arena, struct units u, bool start, bool end);
 
