@@ -137,6 +137,22 @@ static bool fills(const struct loader *l, const struct draft *d, struct span nam
 	return false;
 }
 
+/* By these names rules of other people mean a member of the record; by time and raw hardly ever. */
+static void lint_own_name(struct loader *l, const struct draft *d, const struct yaml_node *key)
+{
+	struct span name = key->text;
+	field_id f;
+
+	for (size_t i = 0; i < name.len; i++)
+		if (key->text.ptr[i] == '|')
+			name.len = i;
+	f = field_find(&l->rs->fields, name);
+	if ((f != FIELD_SOURCE && f != FIELD_FILE && f != FIELD_LINE) || fills(l, d, name))
+		return;
+	report_in(l, DIAG_WARNING, key, 0, name.len, "\"%.*s\" is here where tocsin read the record, not a member of it", (int)name.len, name.ptr);
+	hint(l, "a member of that name, in JSON, is record.%.*s", (int)name.len, name.ptr);
+}
+
 static void lint_regexes(struct loader *l, const struct yaml_node *value)
 {
 	if (value->kind == YAML_LIST) {
@@ -163,7 +179,7 @@ struct walk {
 	struct loader *l;
 	const struct draft *d;
 	const char *const *types;
-	bool town, slow;
+	bool town, foreign, slow;
 };
 
 static void walk_selection(const struct walk *w, const struct yaml_node *v)
@@ -175,6 +191,8 @@ static void walk_selection(const struct walk *w, const struct yaml_node *v)
 
 		if (w->town && !fills(w->l, w->d, key->text))
 			lint_field(w->l, key);
+		if (w->foreign)
+			lint_own_name(w->l, w->d, key);
 		if (w->types && (span_equal(key->text, SPAN("type")) || span_equal(key->text, SPAN("type|cased"))))
 			lint_type(w->l, value, w->types);
 		if (w->slow && has_modifier(key->text, "re"))
@@ -300,6 +318,7 @@ static void lint_detection(struct loader *l, const struct draft *d)
 	const struct yaml_pair *condition = yaml_find(d->section, "condition");
 
 	w.town = is_gastown(&d->rule.logsource);
+	w.foreign = !w.town && (d->rule.logsource.product || d->rule.logsource.category || d->rule.logsource.service);
 	w.types = is_service(&d->rule, "town") ? town_types : is_service(&d->rule, "events") ? event_types : NULL;
 	/* Of snapshots every row is parsed anyway, and incidents are few. */
 	w.slow = !is_service(&d->rule, "ps") && !d->rule.about_incidents && !has_literal(l, d->rule.expr);
