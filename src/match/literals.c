@@ -192,7 +192,7 @@ struct literal_set literals_of_pattern(const struct string_pattern *p, const str
 {
 	struct literal_set best = unknown;
 	/* A keyword is sought in the record as it is written and, of JSON, as it is meant. */
-	bool verbatim = f->field == FIELD_RAW && !(keyword && format_is_json(f->format));
+	bool verbatim = f->field == FIELD_RAW && !(keyword && format_has_json(f->format));
 	bool whole = !keyword && p->n_pieces == 1 && !p->open_start && !p->open_end &&
 		     !memchr(p->pieces[0].ptr, '\0', p->pieces[0].len);
 

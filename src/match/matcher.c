@@ -1153,7 +1153,7 @@ static bool value_holds(struct matcher *m, const struct test *t, const struct ev
 static struct span unescaped(struct matcher *m, const struct event *e)
 {
 	if (m->unescaped_generation != m->generation) {
-		bool may = format_is_json(m->source->format) && e->raw.len && memchr(e->raw.ptr, '\\', e->raw.len);
+		bool may = format_has_json(m->source->format) && e->raw.len && memchr(e->raw.ptr, '\\', e->raw.len);
 
 		m->unescaped = may ? json_unescaped(e->raw, &m->folded_arena) : SPAN("");
 		m->unescaped_generation = m->generation;

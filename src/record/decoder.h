@@ -117,8 +117,8 @@ bool decoder_load(struct decoder *d, struct codec_reader *in);
  */
 bool format_literal(enum format f, field_id field, struct span field_name, struct span text, bool whole, struct buffer *out);
 
-/* Are the records JSON, so that a keyword is also sought in what their escapes stand for? */
-bool format_is_json(enum format f);
+/* May records be JSON, so that a keyword is also sought in what their escapes stand for? */
+bool format_has_json(enum format f);
 
 /*
  * Where the records of a format have a field (its key) at a fixed place. A record that is stamped, not escaped, of one line and begins with a stamp of

@@ -92,9 +92,9 @@ bool format_literal(enum format f, field_id field, struct span field_name, struc
 	return true;
 }
 
-bool format_is_json(enum format f)
+bool format_has_json(enum format f)
 {
-	return f == FORMAT_JSON || f == FORMAT_EVENTS;
+	return f == FORMAT_JSON || f == FORMAT_EVENTS || f == FORMAT_TEXT;
 }
 
 bool format_key(enum format f, struct format_key *ret)
