@@ -780,7 +780,7 @@ static bool read_times(struct state *s)
 
 	if (!span && c->type != CORRELATION_CONCURRENT) {
 		report(l, DIAG_ERROR, s->section, "a correlation must have a timespan");
-		hint(l, "such as timespan: 1h");
+		hint(l, yaml_find(s->section, "timeframe") ? "a timeframe is called timespan here" : "such as timespan: 1h");
 		return false;
 	}
 	if (span) {

@@ -247,7 +247,8 @@ int expand_placeholders(struct loader *l, const struct yaml_node *at, struct uni
 			units_list_add(&l->scratch, &result, one.items[k]);
 	}
 	if (!found && l->lint && report(l, DIAG_WARNING, at, "\"expand\" has nothing to expand here"))
-		hint(l, "a placeholder is written %%name%%");
+		hint(l, memmem(at->text.ptr, at->text.len, "\\%", 2) ? "a backslash in front of it takes the meaning of %% away; \"?\" stands for one, too"
+								: "a placeholder is written %%name%%");
 	*list = result;
 	return 0;
 }
