@@ -410,11 +410,14 @@ static const struct expr *string_value(struct selection *s, const struct item *i
 			x->placeholders = keep_text(l, v->text);
 		parts[n++] = x;
 	}
-	/* A number is equal as text, or as a number written otherwise: 97.5 and 97.50. */
+	/*
+	 * A number is equal as text, or as a number written otherwise: 97.5 and 97.50. From 2^53 on several whole numbers are one double: ids so
+	 * long are texts.
+	 */
 	if (v->type == YAML_NUMBER && it->field.len && !(it->set & ~(BIT(MODIFIER_ALL) | BIT(MODIFIER_NEQ) | BIT(MODIFIER_CASED)))) {
 		struct atom a = { .op = ATOM_NUMBER_EQ, .field = field_find(&l->rs->fields, it->field) };
 
-		if (yaml_to_number(v, &a.number))
+		if (yaml_to_number(v, &a.number) && a.number > -0x1p53 && a.number < 0x1p53)
 			parts[n++] = atom_expr(s, v, &a);
 	}
 	return join(l, EXPR_OR, parts, (uint32_t)n);
