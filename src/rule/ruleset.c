@@ -556,10 +556,20 @@ static void read_metadata(struct loader *l, struct draft *d)
 
 	r->level = LEVEL_MEDIUM;
 	if (level && !level_from_name(level->text, &r->level)) {
-		report(l, DIAG_ERROR, level, "\"%s\" is not a level", level->text.ptr);
-		if (!suggest(l, level->text, level_names))
-			hint(l, "informational, low, medium, high or critical");
-		d->failed = true;
+		int i = 0;
+
+		while (level_names[i] && strcasecmp(level_names[i], level->text.ptr) != 0)
+			i++;
+		if (level_names[i]) {
+			r->level = (enum level)i;
+			if (l->lint)
+				report(l, DIAG_WARNING, level, "levels are written in small letters: other tools may refuse this rule");
+		} else {
+			report(l, DIAG_ERROR, level, "\"%s\" is not a level", level->text.ptr);
+			if (!suggest(l, level->text, level_names))
+				hint(l, "informational, low, medium, high or critical");
+			d->failed = true;
+		}
 	}
 	if (status) {
 		const char *const *s = statuses;

@@ -664,7 +664,9 @@ static void report_parser_error(struct reader *r, struct fy_diag *diag)
 		diag_hint(r->diags, "YAML is indented with spaces, not with tabs");
 	else if (e->msg && strstr(e->msg, "cannot start with"))
 		diag_hint(r->diags, "quote the value: '…'");
-	else if (e->msg && strstr(e->msg, "multiline plain"))
+	else if (e->msg && strstr(e->msg, "invalid escape"))
+		diag_hint(r->diags, "in double quotes a backslash begins an escape: use single quotes, where it is one");
+	else if (e->msg && (strstr(e->msg, "multiline plain") || strstr(e->msg, "nested block mapping on the same line")))
 		diag_hint(r->diags, "quote a value that holds \": \", and indent the keys of one map alike");
 }
 
