@@ -67,25 +67,26 @@ string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id
 
 /* ---- life ---- */
 
-static struct parent *parents_of(const struct ruleset *rs, uint32_t rule, uint32_t *ret_n)
+static void find_parents(struct engine *en)
 {
-	struct parent *list = NULL;
-	uint32_t n = 0, cap = 0;
+	const struct ruleset *rs = en->rules;
+	uint32_t *cap = xcalloc(rs->n_rules + 1, sizeof *cap);
 
-	for (uint32_t i = rule + 1; i < rs->n_rules; i++) {
+	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		const struct correlation *k = rs->rules[i].correlation;
 		for (uint32_t j = 0; k && j < k->n_inputs; j++) {
-			if (k->inputs[j].rule != rule)
+			uint32_t rule = k->inputs[j].rule;
+			struct rule_state *s = &en->states[rule];
+			if (rule >= i)
 				continue;
-			if (!n || list[n - 1].rule != i) {
-				ARRAY_GROW(list, n, cap);
-				list[n++] = (struct parent){ .rule = i, .input = j };
+			if (!s->n_parents || s->parents[s->n_parents - 1].rule != i) {
+				ARRAY_GROW(s->parents, s->n_parents, cap[rule]);
+				s->parents[s->n_parents++] = (struct parent){ .rule = i, .input = j };
 			}
-			list[n - 1].end = j + 1;
+			s->parents[s->n_parents - 1].end = j + 1;
 		}
 	}
-	*ret_n = n;
-	return list;
+	free(cap);
 }
 
 struct engine *engine_new(const struct ruleset *rs, const struct engine_options *o, engine_sink *sink,
@@ -109,9 +110,9 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->field_strings = xcalloc(en->n_field_strings + 1, sizeof *en->field_strings);
 	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
 	en->dirty = xcalloc(n_words ? n_words : 1, sizeof *en->dirty);
+	find_parents(en);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		struct rule_state *s = &en->states[i];
-		s->parents = parents_of(rs, i, &s->n_parents);
 		s->keeps = rs->rules[i].alerts;
 		s->n_tops = s->keeps ? rs->n_top_fields : 0;
 		entry_layout(en, i);

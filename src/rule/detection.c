@@ -25,7 +25,8 @@
 
 static void put_text(struct buffer *out, const char *p, size_t len)
 {
-	buffer_printf(out, "%zu:", len);
+	buffer_append_number(out, len);
+	buffer_append_char(out, ':');
 	buffer_append(out, p, len);
 }
 

@@ -994,7 +994,12 @@ static void describe_presence(const struct presence *p, struct buffer *out)
 
 static void describe_name(const char *s, struct buffer *out)
 {
-	buffer_printf(out, "%zu:%s ", s ? strlen(s) : 0, s ? s : "");
+	struct span name = span_from_string(s);
+
+	buffer_append_number(out, name.len);
+	buffer_append_char(out, ':');
+	buffer_append_span(out, name);
+	buffer_append_char(out, ' ');
 }
 
 static void describe_field(const struct ruleset *rs, field_id f, struct buffer *out)
