@@ -690,11 +690,10 @@ static void short_scan(const struct pass *pass, struct sink *s)
 }
 
 /*
- * Long literals. Of a stretch: the hashes of all its grams; what the map says of each; a list of the places where it says something; of these the
- * ones where a key may be.
+ * Long literals. Of a stretch: the hashes of all its grams; which words of eight grams the map says something of, as bits; a list of the places in
+ * these words of which it does; of these the ones where a key may be. (64 bytes at a time, with AVX-512, the hashes are not had sooner.)
  */
-
-#define STRETCH_GRAMS 512
+#define STRETCH_GRAMS (STRETCH_WORDS * 8)
 
 #ifdef HAVE_AVX2_PASS
 __attribute__((target("avx2"))) static void hash_grams_avx2(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
@@ -708,78 +707,12 @@ __attribute__((target("avx2"))) static void hash_grams_avx2(uint32_t *hashes, co
 		_mm256_storeu_si256((__m256i *)(void *)(hashes + i), _mm256_srl_epi32(_mm256_mullo_epi32(gram, factor), by));
 	}
 }
-
-__attribute__((target("avx2"))) static void find_set_avx2(uint64_t *set, const uint8_t *bytes)
-{
-	for (size_t i = 0; i < STRETCH_GRAMS; i += 32) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(bytes + i));
-		uint32_t mask = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256()));
-
-		set[i / 64] = i % 64 ? set[i / 64] | (uint64_t)mask << 32 : mask;
-	}
-}
-
-__attribute__((target("avx512bw"))) static void hash_grams_avx512(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
-{
-	const __m512i factor = _mm512_set1_epi32((int)gram_hash(1)), fold = _mm512_set1_epi32(FOLD32);
-	const __m128i by = _mm_cvtsi32_si128((int)shift);
-
-	for (size_t i = 0; i < n; i += 16) {
-		__m512i gram = _mm512_or_si512(_mm512_loadu_si512(text + i * LONG_STRIDE), fold);
-
-		_mm512_storeu_si512(hashes + i, _mm512_srl_epi32(_mm512_mullo_epi32(gram, factor), by));
-	}
-}
-
-__attribute__((target("avx512bw"))) static void find_set_avx512(uint64_t *set, const uint8_t *bytes)
-{
-	for (size_t i = 0; i < STRETCH_GRAMS; i += 64) {
-		__m512i v = _mm512_loadu_si512(bytes + i);
-
-		set[i / 64] = _mm512_test_epi8_mask(v, v);
-	}
-}
 #endif
 
-/* n is a multiple of 16. */
-static void hash_grams(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift, enum cpu_level level)
+static void hash_grams(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
 {
-#ifdef HAVE_AVX2_PASS
-	if (level == CPU_AVX512) {
-		hash_grams_avx512(hashes, text, n, shift);
-		return;
-	}
-	if (level == CPU_AVX2) {
-		hash_grams_avx2(hashes, text, n, shift);
-		return;
-	}
-#endif
-	(void)level;
 	for (size_t i = 0; i < n; i++)
 		hashes[i] = gram_hash(load32(text + i * LONG_STRIDE) | FOLD32) >> shift;
-}
-
-/* A bit for each of STRETCH_GRAMS bytes that is not 0. */
-static void find_set(uint64_t *set, const uint8_t *bytes, enum cpu_level level)
-{
-#ifdef HAVE_AVX2_PASS
-	if (level == CPU_AVX512) {
-		find_set_avx512(set, bytes);
-		return;
-	}
-	if (level == CPU_AVX2) {
-		find_set_avx2(set, bytes);
-		return;
-	}
-#endif
-	(void)level;
-	for (size_t i = 0; i < STRETCH_GRAMS / 64; i++) {
-		uint64_t mask = 0;
-
-		for (unsigned k = 0; k < 64; k++)
-			mask |= (uint64_t)(bytes[i * 64 + k] != 0) << k;
-		set[i] = mask;
-	}
 }
 
 /* Of the gram at this place: with the 4 bytes before it, with those behind it, alone. */
@@ -809,37 +742,35 @@ static void keys_confirm(const struct pass *pass, struct sink *s, size_t at)
 
 static void long_scan(const struct pass *pass, struct sink *s)
 {
-	const enum cpu_level level = cpu_has(CPU_AVX512) ? CPU_AVX512 : cpu_has(CPU_AVX2) ? CPU_AVX2 : CPU_PLAIN;
 	const uint8_t *map = pass->map;
-	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS + 3];
-	uint8_t said[STRETCH_GRAMS];
-	uint64_t set[STRETCH_GRAMS / 64];
+	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS + 1];
 
 	for (size_t start = 0; start < s->len; start += STRETCH_GRAMS * LONG_STRIDE) {
-		size_t left = (s->len - start + LONG_STRIDE - 1) / LONG_STRIDE, n = left < STRETCH_GRAMS ? left : STRETCH_GRAMS;
-		size_t n_found = 0, n_kept = 0;
+		/* Whole words: up to 31 bytes behind the end, which pass_confirm rejects. */
+		size_t n = (s->len - start + 8 * LONG_STRIDE - 1) / (8 * LONG_STRIDE) * 8, n_found = 0, n_kept = 0;
+		uint64_t words = 0;
 
-		if (n < STRETCH_GRAMS)
-			memset(said, 0, sizeof said);
-		/* Up to the next 64 bytes: in the padding. */
-		hash_grams(hashes, s->text + start, (n + 15) / 16 * 16, pass->map_shift, level);
-		for (size_t i = 0; i < n; i += 4) {
-			said[i] = map[hashes[i]];
-			said[i + 1] = map[hashes[i + 1]];
-			said[i + 2] = map[hashes[i + 2]];
-			said[i + 3] = map[hashes[i + 3]];
+		if (n > STRETCH_GRAMS)
+			n = STRETCH_GRAMS;
+#ifdef HAVE_AVX2_PASS
+		if (cpu_has(CPU_AVX2))
+			hash_grams_avx2(hashes, s->text + start, n, pass->map_shift);
+		else
+#endif
+			hash_grams(hashes, s->text + start, n, pass->map_shift);
+		for (size_t i = 0; i < n; i += 8) {
+			const uint32_t *h = hashes + i;
+			unsigned any = map[h[0]] | map[h[1]] | map[h[2]] | map[h[3]] | map[h[4]] | map[h[5]] | map[h[6]] | map[h[7]];
+
+			words |= (uint64_t)(any != 0) << i / 8;
 		}
-		find_set(set, said, level);
-		for (size_t i = 0; i < STRETCH_GRAMS / 64; i++) {
-			uint64_t rest = set[i];
+		for (; words; words &= words - 1) {
+			unsigned first = (unsigned)__builtin_ctzll(words) * 8;
 
-			/* Mostly there are no more than three, and no branch tells how many. */
-			for (unsigned k = 0; k < 3; k++, rest &= rest - 1) {
-				at[n_found] = (uint32_t)(start + (i * 64 + (unsigned)__builtin_ctzll(rest | UINT64_C(1) << 63)) * LONG_STRIDE);
-				n_found += rest != 0;
+			for (unsigned i = first; i < first + 8; i++) {
+				at[n_found] = (uint32_t)(start + i * LONG_STRIDE);
+				n_found += map[hashes[i]] != 0;
 			}
-			for (; rest; rest &= rest - 1)
-				at[n_found++] = (uint32_t)(start + (i * 64 + (unsigned)__builtin_ctzll(rest)) * LONG_STRIDE);
 		}
 		for (size_t i = 0; i < n_found; i++) {
 			struct keys k = keys_at(s->text, at[i]);
