@@ -299,6 +299,11 @@ void compile_filter(struct loader *l, struct filter *f)
 	if (!rules || !condition_pair)
 		goto done;
 	names = get_list(l, rules->value, "rules", &n);
+	if (names && n == 0) {
+		report(l, DIAG_ERROR, rules->value, "a filter of no rules would narrow nothing");
+		hint(l, "rules: [NAME, …], or rules: any");
+		names = NULL;
+	}
 	if (condition_pair->value->kind != YAML_SCALAR) {
 		report(l, DIAG_ERROR, condition_pair->value, "the condition of a filter must be a text");
 		goto done;
