@@ -572,6 +572,8 @@ static void sink_add(struct sink *s, uint32_t literal, size_t start, size_t len)
 
 	while (c > 0 && (c == s->n_records || s->records[c].offset > start))
 		c--;
+	while (c + 16 < s->n_records && s->records[c + 16].offset <= start)
+		c += 16;
 	while (c < s->n_records && (size_t)s->records[c].offset + s->records[c].len <= start)
 		c++;
 	s->cursor = c;
@@ -806,6 +808,9 @@ __attribute__((target("avx2"))) static inline uint32_t nibbles_mask(const struct
 	return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(r, _mm256_setzero_si256()));
 }
 
+/* As fast as this is, waiting for the text would take a third of the time: it is asked for so far ahead. */
+#define PREFETCH_BYTES 512
+
 /* The same, by the byte rather than by its nibbles, 64 at a time: a bit for each of the words that holds such a place, whose bits are in masks. */
 __attribute__((target("avx512bw,avx512vbmi"))) static uint64_t bytes_words(const struct pass *pass, const unsigned char *text, size_t len, uint64_t *masks)
 {
@@ -817,6 +822,7 @@ __attribute__((target("avx512bw,avx512vbmi"))) static uint64_t bytes_words(const
 		const unsigned char *t = text + i * 64;
 		__m512i r = _mm512_and_si512(_mm512_permutexvar_epi8(_mm512_loadu_si512(t), a), _mm512_permutexvar_epi8(_mm512_loadu_si512(t + 1), b));
 
+		__builtin_prefetch(t + PREFETCH_BYTES);
 		masks[i] = _mm512_test_epi8_mask(r, _mm512_permutexvar_epi8(_mm512_loadu_si512(t + 2), c));
 	}
 	if (n < STRETCH_WORDS && rest) {

@@ -150,6 +150,9 @@ const struct decoder_stats *decoder_stats(const struct decoder *d)
 	return &d->stats;
 }
 
+/* The block is in a cache, for it has just been read, but hardly in the nearest: text is asked for so far ahead. */
+#define PREFETCH_BYTES 1024
+
 /* A stretch of the block: where newlines are, and ESC, NUL and what may be an escape that is not plain, in bytes from its begin. */
 #define STRETCH_BYTES 4096
 #define STRETCH_WORDS (STRETCH_BYTES / 64)
@@ -166,7 +169,7 @@ static const bool plain_escapes[256] = {
 	['"'] = true, ['\\'] = true, ['n'] = true, ['t'] = true, ['r'] = true, ['b'] = true, ['f'] = true, ['v'] = true, ['a'] = true,
 };
 
-/* Notes the newlines of a word, as the next behind n. Nearly always there are two at most: no branch depends on the text. Returns how many there are then. */
+/* Notes the newlines of a word, as the next behind the first n. Nearly always there are two at most: no branch depends on the text. Returns how many there are then. */
 static inline __attribute__((always_inline)) size_t stretch_put(uint16_t *newlines, size_t n, unsigned word, uint64_t mask)
 {
 	const uint64_t top = UINT64_C(1) << 63;
@@ -178,24 +181,6 @@ static inline __attribute__((always_inline)) size_t stretch_put(uint16_t *newlin
 	for (rest &= rest - 1; __builtin_expect(rest != 0, 0); rest &= rest - 1)
 		newlines[n++ + 2] = (uint16_t)(word * 64 + (unsigned)__builtin_ctzll(rest));
 	return n_after;
-}
-
-/*
- * Notes what else there is in a word of the len bytes at p, but no backslash with a byte behind it that makes a plain escape. Which backslashes of a
- * run are escapes depends on its length: where one is, and is not plain, it is noted; whether one that was noted is an escape is seen when the record ends.
- */
-static __attribute__((noinline)) void stretch_put_special(struct stretch *s, const char *p, size_t len, unsigned word, uint64_t mask)
-{
-	uint64_t special = 0;
-
-	for (; mask; mask &= mask - 1) {
-		size_t i = word * 64 + (unsigned)__builtin_ctzll(mask);
-		bool plain = p[i] == '\\' && i + 1 < len && plain_escapes[(unsigned char)p[i + 1]];
-
-		special |= plain ? 0 : mask & -mask;
-	}
-	s->special[word] = special;
-	s->special_words |= (uint64_t)(special != 0) << word;
 }
 
 /* The bits of a word that are in the first len bytes from its begin. */
@@ -211,9 +196,10 @@ static inline uint64_t within(size_t len)
 static const char wanted_by_nibble[32] = { [10] = '\n', [11] = ESC, [12] = '\\', [16 + 10] = '\n', [16 + 11] = ESC, [16 + 12] = '\\' };
 
 #ifdef HAVE_AVX2_SCAN
-__attribute__((target("avx2,bmi,popcnt"))) static void stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
+__attribute__((target("avx2,bmi,popcnt"))) static uint64_t stretch_scan_avx2(struct stretch *s, const char *p, size_t len)
 {
 	size_t n_newlines = 0;
+	uint64_t special_words = 0;
 	const __m256i newline = _mm256_set1_epi8('\n'), table = _mm256_loadu_si256((const __m256i *)(const void *)wanted_by_nibble);
 
 	for (unsigned word = 0; word * 64 < len; word++) {
@@ -230,17 +216,19 @@ __attribute__((target("avx2,bmi,popcnt"))) static void stretch_scan_avx2(struct 
 			special &= within(len - word * 64);
 		}
 		n_newlines = stretch_put(s->newlines, n_newlines, word, n);
-		if (__builtin_expect(special != 0, 0))
-			stretch_put_special(s, p, len, word, special);
+		s->special[word] = special;
+		special_words |= (uint64_t)(special != 0) << word;
 	}
 	s->n_newlines = n_newlines;
+	return special_words;
 }
 #endif
 
 #ifdef HAVE_AVX2_SCAN
-__attribute__((target("avx512bw,bmi,popcnt"))) static void stretch_scan_avx512(struct stretch *s, const char *p, size_t len)
+__attribute__((target("avx512bw,bmi,popcnt"))) static uint64_t stretch_scan_avx512(struct stretch *s, const char *p, size_t len)
 {
 	size_t n_newlines = 0;
+	uint64_t special_words = 0;
 	const __m512i newline = _mm512_set1_epi8('\n');
 	const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)wanted_by_nibble));
 
@@ -249,15 +237,23 @@ __attribute__((target("avx512bw,bmi,popcnt"))) static void stretch_scan_avx512(s
 		uint64_t n = _mm512_cmpeq_epi8_mask(v, newline), all = _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(table, v), v);
 		uint64_t special = all ^ n;
 
+		__builtin_prefetch(p + word * 64 + PREFETCH_BYTES);
 		if (__builtin_expect(len - word * 64 < 64, 0)) {
 			n &= within(len - word * 64);
 			special &= within(len - word * 64);
 		}
 		n_newlines = stretch_put(s->newlines, n_newlines, word, n);
-		if (__builtin_expect(special != 0, 0))
-			stretch_put_special(s, p, len, word, special);
+		s->special[word] = special;
 	}
 	s->n_newlines = n_newlines;
+	for (size_t word = (len + 63) / 64; word % 8; word++)
+		s->special[word] = 0;
+	for (size_t word = 0; word * 64 < len; word += 8) {
+		__m512i v = _mm512_loadu_si512(s->special + word);
+
+		special_words |= (uint64_t)_mm512_test_epi64_mask(v, v) << word;
+	}
+	return special_words;
 }
 #endif
 
@@ -271,9 +267,10 @@ static inline uint64_t mask64(const __m128i v[4], __m128i c)
 	return mask;
 }
 
-static void stretch_scan(struct stretch *s, const char *p, size_t len)
+static uint64_t stretch_scan(struct stretch *s, const char *p, size_t len)
 {
 	size_t n_newlines = 0;
+	uint64_t special_words = 0;
 
 	for (unsigned word = 0; word * 64 < len; word++) {
 		uint64_t in = within(len - word * 64), special;
@@ -283,15 +280,17 @@ static void stretch_scan(struct stretch *s, const char *p, size_t len)
 			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + word * 64 + 16 * i));
 		n_newlines = stretch_put(s->newlines, n_newlines, word, mask64(v, _mm_set1_epi8('\n')) & in);
 		special = (mask64(v, _mm_set1_epi8('\\')) | mask64(v, _mm_set1_epi8(ESC)) | mask64(v, _mm_setzero_si128())) & in;
-		if (__builtin_expect(special != 0, 0))
-			stretch_put_special(s, p, len, word, special);
+		s->special[word] = special;
+		special_words |= (uint64_t)(special != 0) << word;
 	}
 	s->n_newlines = n_newlines;
+	return special_words;
 }
 #else
-static void stretch_scan(struct stretch *s, const char *p, size_t len)
+static uint64_t stretch_scan(struct stretch *s, const char *p, size_t len)
 {
 	size_t n_newlines = 0;
+	uint64_t special_words = 0;
 
 	for (unsigned word = 0; word * 64 < len; word++) {
 		uint64_t newlines = 0, special = 0, in = within(len - word * 64);
@@ -303,10 +302,11 @@ static void stretch_scan(struct stretch *s, const char *p, size_t len)
 			special |= (uint64_t)(c != '\n' && c == wanted_by_nibble[c & 15]) << i;
 		}
 		n_newlines = stretch_put(s->newlines, n_newlines, word, newlines & in);
-		if (special & in)
-			stretch_put_special(s, p, len, word, special & in);
+		s->special[word] = special & in;
+		special_words |= (uint64_t)((special & in) != 0) << word;
 	}
 	s->n_newlines = n_newlines;
+	return special_words;
 }
 #endif
 
@@ -318,19 +318,43 @@ static void stretch_next_special(struct stretch *s)
 	s->special_at = s->special_words ? word * 64 + (size_t)__builtin_ctzll(s->special[word]) : STRETCH_BYTES;
 }
 
+/*
+ * Of what else there is in the words of the len bytes at p, leaves out each backslash with a byte behind it that makes a plain escape. Which backslashes
+ * of a run are escapes depends on its length: where one is, and is not plain, it stays; whether one that stays is an escape is seen when the record ends.
+ */
+static void stretch_leave_out_plain(struct stretch *s, const char *p, size_t len, uint64_t words)
+{
+	s->special_words = 0;
+	for (; words; words &= words - 1) {
+		size_t word = (size_t)__builtin_ctzll(words);
+		uint64_t special = 0;
+
+		for (uint64_t rest = s->special[word]; rest; rest &= rest - 1) {
+			size_t i = word * 64 + (size_t)__builtin_ctzll(rest);
+			bool plain = p[i] == '\\' && i + 1 < len && plain_escapes[(unsigned char)p[i + 1]];
+
+			special |= plain ? 0 : rest & -rest;
+		}
+		s->special[word] = special;
+		s->special_words |= (uint64_t)(special != 0) << word;
+	}
+}
+
 /* Looks through len bytes at p, at most STRETCH_BYTES; 64 readable bytes behind them are required. */
 static void stretch_fill(struct stretch *s, const char *p, size_t len)
 {
+	uint64_t words;
+
 	s->newline = 0;
-	s->special_words = 0;
 #ifdef HAVE_AVX2_SCAN
 	if (cpu_has(CPU_AVX512))
-		stretch_scan_avx512(s, p, len);
+		words = stretch_scan_avx512(s, p, len);
 	else if (cpu_has(CPU_AVX2))
-		stretch_scan_avx2(s, p, len);
+		words = stretch_scan_avx2(s, p, len);
 	else
 #endif
-		stretch_scan(s, p, len);
+		words = stretch_scan(s, p, len);
+	stretch_leave_out_plain(s, p, len, words);
 	stretch_next_special(s);
 }
 
@@ -507,44 +531,39 @@ static inline __attribute__((always_inline)) void end_line(struct decoder *d, co
 }
 
 /*
- * Of most logs nearly every line begins a record with a stamp of the same day as the one before it, and is short. These are done here, each as
- * end_line() would, with what they need in registers. The open record stands in the list, behind its end. Stops at the first line that is not so.
+ * Of most logs nearly every line begins a record with a stamp of the same day as the one before it, is short, and holds nothing special. These are
+ * done here, each as end_line() would, with what they need in registers. The open record stands in the list, behind its end. Stops at the first line that
+ * is not so.
  */
 static inline void end_plain_lines(struct decoder *d, const char *block, size_t at, struct stretch *s, struct record_list *list)
 {
 	struct frame *f = &d->frame;
 	struct format_context *c = &d->context;
-	const size_t limit = d->record_limit, n = s->n_newlines, first = s->newline;
+	const size_t n = s->n_newlines, first = s->newline, special_at = s->special_at;
+	const size_t more_max = d->record_limit - (STAMP_LENGTH + 1); /* of a line, behind its stamp and the blank */
 	size_t line_start = f->line_start, i = first;
-	uint32_t line = f->line;
-	uint8_t special = f->special, line_special = f->line_special;
-	int64_t newest_ns = d->newest_ns, before_ns = list->n ? list->items[list->n - 1].time_ns : TIME_NONE, time_ns = f->time_ns;
+	int64_t time_ns = f->time_ns, before_ns = TIME_NONE, max_ns = list->n ? list->items[list->n - 1].time_ns : TIME_NONE;
 	struct record *r = list->items + list->n;
 	bool disordered = false;
 
-	if (!f->open || line_start - f->start > limit)
+	if (!f->open || (f->special | f->line_special) || line_start - f->start > d->record_limit || d->record_limit <= STAMP_LENGTH)
 		return;
-	*r = (struct record){ .offset = (uint32_t)f->start, .len = (uint32_t)(line_start - 1 - f->start), .lines = line - f->record_line,
+	*r = (struct record){ .offset = (uint32_t)f->start, .len = (uint32_t)(line_start - 1 - f->start), .lines = f->line - f->record_line,
 			      .line = f->record_line, .time_ns = time_ns, .flags = f->stamped ? RECORD_STAMPED : 0 };
 	for (; i < n; i++) {
 		size_t end = s->newlines[i], len = at + end - line_start;
 		int64_t stamp_ns;
 
-		if (len > limit || len <= STAMP_LENGTH || !stamp_cached_blank(&c->stamps, block + line_start, &stamp_ns))
+		if (special_at < end || len - (STAMP_LENGTH + 1) > more_max || !stamp_cached_blank(&c->stamps, block + line_start, &stamp_ns))
 			break;
-		if (__builtin_expect(special, 0))
-			close_special(d, block, r, special, list);
-		disordered |= time_ns < before_ns;
+		/* As long as none is older than the one before it, that one is the newest. */
+		disordered |= time_ns < max_ns;
+		max_ns = time_ns > max_ns ? time_ns : max_ns;
 		before_ns = time_ns;
-		newest_ns = time_ns > newest_ns ? time_ns : newest_ns;
 		time_ns = stamp_ns;
 		/* As long as its line: where more follow, this is not used. */
-		*++r = (struct record){ .offset = (uint32_t)line_start, .len = (uint32_t)len, .lines = 1, .line = line++, .time_ns = time_ns,
-					.flags = RECORD_STAMPED };
-		special = line_special;
-		line_special = 0;
-		if (__builtin_expect(s->special_at < end, 0))
-			special |= stretch_take_special(s, block + at, end);
+		*++r = (struct record){ .offset = (uint32_t)line_start, .len = (uint32_t)len, .lines = 1, .line = f->line + (uint32_t)(i - first),
+					.time_ns = time_ns, .flags = RECORD_STAMPED };
 		line_start = at + end + 1;
 	}
 	if (i == first)
@@ -553,16 +572,14 @@ static inline void end_plain_lines(struct decoder *d, const char *block, size_t 
 	f->start = r->offset;
 	f->line_start = line_start;
 	f->record_line = r->line;
-	f->line = line;
+	f->line += (uint32_t)(i - first);
 	f->time_ns = time_ns;
 	f->previous_before = i - first > 1 ? before_ns : c->previous_ns;
 	f->previous_was_stamp = i - first > 1 || c->previous_is_stamp;
 	f->stamped = true;
-	f->special = special;
-	f->line_special = line_special;
 	c->previous_ns = time_ns;
 	c->previous_is_stamp = true;
-	d->newest_ns = newest_ns;
+	d->newest_ns = max_ns > d->newest_ns ? max_ns : d->newest_ns;
 	list->n = (size_t)(r - list->items);
 	list->disordered |= disordered;
 }
