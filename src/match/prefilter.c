@@ -23,8 +23,9 @@
  *	                            64 at a time.
  *	of bytes above ASCII only   memchr of the first byte          rare, and used by caseless regexes alone.
  *
- * Which gram stands for a literal is free, and it matters: one that is common in the text ("crew", "sess") costs time whenever it is met. So the tables are built twice: first from a guess of what is rare, then, once a block of some size is there to
- * learn from, from what is rare in it. That changes the speed only.
+ * Which gram stands for a literal is free, and it matters: one that is common in the text ("crew", "sess") costs time whenever it
+ * is met. So the tables are built from what is rare in the first block of some size; from a guess while there is none. That changes
+ * the speed only.
  *
  * It knows nothing of rules, formats or fields.
  */
@@ -95,7 +96,7 @@ struct prefilter {
 	size_t n_literals;
 	unsigned char *text;
 	struct pass long_pass, short_pass;
-	bool has_long, has_short;
+	bool built, has_long, has_short;
 	bool all_short;             /* few literals: long ones are sought as short ones are, in one pass */
 	bool nearly_long;           /* the few that are one byte too short are sought as long ones are: there are no shorter ones */
 	uint32_t *byte_literals; /* those of bytes above ASCII */
@@ -482,6 +483,7 @@ static void build(struct prefilter *p, struct span sample)
 {
 	p->has_long = pass_build(&p->long_pass, p, WAY_LONG, sample);
 	p->has_short = pass_build(&p->short_pass, p, WAY_SHORT, sample);
+	p->built = true;
 	p->built_at = p->scanned;
 	p->confirmed = 0;
 }
@@ -516,18 +518,20 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 				p->text[used + k] |= 0x20;
 		used += len + 8;
 	}
-	build(p, span_of("", 0));
 	return p;
 }
 
 /*
  * Learns from the block when it is the first one of any size; later ones only when grams are found again and again (more than
- * one in 256 bytes), each time after 16 times as much text.
+ * one in 256 bytes), each time after 16 times as much text. Guesses where there is nothing to learn from yet.
  */
 static void learn(struct prefilter *p, struct span block)
 {
-	if (block.len < LEARN_MIN || p->scanned < p->learn_at)
+	if (block.len < LEARN_MIN || p->scanned < p->learn_at) {
+		if (!p->built)
+			build(p, span_of("", 0));
 		return;
+	}
 	if (p->learn_at == 0 || p->confirmed > (p->scanned - p->built_at) / 256)
 		build(p, span_of(block.ptr, block.len < LEARN_MAX ? block.len : LEARN_MAX));
 	p->learn_at = (p->scanned + block.len) * 16;

@@ -240,10 +240,12 @@ bool yaml_to_number(const struct yaml_node *n, double *ret)
 
 const struct yaml_pair *yaml_find(const struct yaml_node *map, const char *key)
 {
+	struct span wanted = span_from_string(key);
+
 	if (!map || map->kind != YAML_MAP)
 		return NULL;
 	for (uint32_t i = 0; i < map->n; i++)
-		if (map->pairs[i].key->text.len == strlen(key) && memcmp(map->pairs[i].key->text.ptr, key, strlen(key)) == 0)
+		if (span_equal(map->pairs[i].key->text, wanted))
 			return &map->pairs[i];
 	return NULL;
 }
@@ -741,7 +743,7 @@ static bool check_bytes(struct reader *r)
 	}
 	for (size_t i = 0; i < text.len;) {
 		unsigned char c = (unsigned char)text.ptr[i];
-		size_t n = utf8_sequence(text.ptr + i, text.len - i);
+		size_t n = c >= ' ' && c < 0x7f ? 1 : utf8_sequence(text.ptr + i, text.len - i);
 
 		if (!n) {
 			fail(r, i, i, "the byte 0x%02x is not UTF-8", c);
