@@ -714,9 +714,17 @@ size_t decoder_frame(struct decoder *d, struct span block, bool final, struct re
 	return used;
 }
 
+/* The line without what may still be part of a stamp at its end: more digits, a fraction, a zone. */
+static struct span without_stamp_end(struct span line)
+{
+	while (line.len > 0 && (span_is_digit(line.ptr[line.len - 1]) || memchr(" ,.:+-", line.ptr[line.len - 1], 6)))
+		line.len--;
+	return line;
+}
+
 /*
- * A stamp with nothing behind it may have been cut (2026-02-17T08:44:02, and its zone follows), so it is asked for again
- * without the last byte. To be asked twice about a line does the formats no harm.
+ * A stamp with nothing behind it may have been cut (2026-02-17 08:44:02, and its milliseconds or its zone follow), so it is asked for again
+ * in front of the last byte that is none of a stamp's. To be asked twice about a line does the formats no harm.
  */
 enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret_ns, int64_t *ret_open_ns)
 {
@@ -731,8 +739,9 @@ enum decoder_rest decoder_rest(struct decoder *d, struct span rest, int64_t *ret
 	struct span line = span_from(rest, f->line_start);
 	if (line.len > d->record_limit)
 		line.len = d->record_limit;
-	if (d->skip == SKIP_LINE || line.len < 2 || !d->ops->begins(&d->context, line, ret_ns) || *ret_ns == TIME_NONE ||
-	    !d->ops->begins(&d->context, span_of(line.ptr, line.len - 1), &again_ns) || again_ns != *ret_ns) {
+	struct span stamped = without_stamp_end(line);
+	if (d->skip == SKIP_LINE || stamped.len < 2 || !d->ops->begins(&d->context, line, ret_ns) || *ret_ns == TIME_NONE ||
+	    !d->ops->begins(&d->context, span_of(stamped.ptr, stamped.len - 1), &again_ns) || again_ns != *ret_ns) {
 		*ret_ns = f->open ? f->time_ns : TIME_NONE;
 		return REST_PIECE;
 	}

@@ -650,6 +650,53 @@ START_TEST(endless_lines_are_skipped)
 }
 END_TEST
 
+/* A line of which only a part is there yet, behind a whole one: what it says of its time is what the whole line says, or it says nothing. */
+static const struct {
+	enum format format;
+	const char *before, *text;
+	size_t stamped_from; /* with so many bytes it has said its time */
+} begun_lines[] = {
+	{ FORMAT_OVERSEER, "2026-04-28 18:46:50,000 - overseer - INFO - a\n", "2026-04-28 18:46:58,972 - overseer - WARNING - alpha/refinery stuck", 27 },
+	{ FORMAT_TEXT, "2026-04-28 18:46:50.000+02:00 a\n", "2026-04-28 18:46:58.972+02:00 WARNING stuck", 31 },
+	{ FORMAT_TEXT, "2026-04-28T18:46:50-0300 a\n", "2026-04-28T18:46:58-0300 stuck", 26 },
+	{ FORMAT_TOWN, "2026-04-28 18:46:50 [done] a/b done\n", "2026-04-28 18:46:58 [kill] alpha/refinery killed (stuck)", 21 },
+	{ FORMAT_DAEMON, "2026/04/28 18:46:50 a\n", "2026/04/28 18:46:58 Daemon starting (PID 4000)", 21 },
+};
+
+START_TEST(begun_line)
+{
+	struct span before = span_from_string(begun_lines[_i].before), text = span_from_string(begun_lines[_i].text);
+	char both[200];
+	struct bench b;
+
+	memcpy(both, before.ptr, before.len);
+	memcpy(both + before.len, text.ptr, text.len);
+	bench_init(&b, begun_lines[_i].format, "UTC", 0);
+	frame_all(&b, span_of(both, before.len + text.len));
+	ck_assert_uint_eq(b.list.n, 2);
+	const int64_t time_ns = b.list.items[1].time_ns;
+	bench_release(&b);
+	for (size_t len = 1; len <= text.len; len++) {
+		int64_t rest_ns, open_ns;
+		bench_init(&b, begun_lines[_i].format, "UTC", 0);
+		b.block = with_margin(both, before.len + len);
+		struct span block = span_of(b.block, before.len + len);
+		size_t used = decoder_frame(b.decoder, block, false, &b.list);
+		enum decoder_rest rest = decoder_rest(b.decoder, span_from(block, used), &rest_ns, &open_ns);
+		if (rest == REST_LINE)
+			ck_assert_msg(rest_ns == time_ns, "%.*s: %s", (int)len, text.ptr, utc_text(rest_ns));
+		else
+			ck_assert_int_eq(rest, REST_PIECE);
+		/* Later digits and blanks may be a stamp's, too: who knows. */
+		if (len <= begun_lines[_i].stamped_from)
+			ck_assert_msg((rest == REST_LINE) == (len == begun_lines[_i].stamped_from), "%.*s: %d", (int)len, text.ptr, (int)rest);
+		else
+			ck_assert_msg(rest == REST_LINE, "%.*s: %d", (int)len, text.ptr, (int)rest);
+		bench_release(&b);
+	}
+}
+END_TEST
+
 START_TEST(arrival_stands_in_for_a_stamp)
 {
 	struct bench b;
@@ -1297,6 +1344,7 @@ static Suite *record_suite(void)
 	tcase_add_loop_test(c, chunks_do_not_matter, 0, COUNT(line_formats));
 	tcase_add_test(c, escapes_are_flagged);
 	tcase_add_loop_test(c, endless_lines_are_skipped, 0, 2);
+	tcase_add_loop_test(c, begun_line, 0, COUNT(begun_lines));
 	tcase_add_test(c, arrival_stands_in_for_a_stamp);
 	tcase_add_test(c, damaged_state_is_refused);
 	tcase_add_loop_test(c, json_line, 0, COUNT(jsons));
