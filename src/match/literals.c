@@ -767,7 +767,27 @@ struct literal_set literals_of_regex(const char *regex, uint32_t options, const 
 
 /* --- expressions -------------------------------------------------------------------------------------------------- */
 
-static struct literal_set set_of_atom(const struct atom *atom, const struct ruleset *rs, enum format format, struct arena *a)
+/* What a text that the field begins with is to be found by in records of this key. */
+static struct literal_set set_of_lead(const struct atom *atom, enum format format, struct span key, struct arena *a)
+{
+	const struct string_pattern *p = &atom->pattern;
+	struct span lead = key.len && p->n_pieces && !p->open_start ? format_lead(format, key, atom->field) : SPAN(""), text;
+	char *joined;
+	size_t n = 0;
+
+	if (!lead.len)
+		return unknown;
+	text = p->pieces[0];
+	while (n < text.len && lead.len + n < PREFILTER_LITERAL_MAX && !cut_len(text.ptr + n, text.len - n, false))
+		n++;
+	joined = arena_alloc(a, lead.len + n);
+	memcpy(joined, lead.ptr, lead.len);
+	memcpy(joined + lead.len, text.ptr, n);
+	text = span_of(joined, lead.len + n);
+	return n && prefilter_accepts(text) ? set_of_one(text, text_cost(text), a) : unknown;
+}
+
+static struct literal_set set_of_atom(const struct atom *atom, const struct ruleset *rs, enum format format, struct span key, struct arena *a)
 {
 	struct literal_field f = { format, atom->field, { "", 0 } };
 
@@ -777,7 +797,7 @@ static struct literal_set set_of_atom(const struct atom *atom, const struct rule
 		f.name = field_name(&rs->fields, f.field);
 	switch (atom->op) {
 	case ATOM_STRING:
-		return literals_of_pattern(&atom->pattern, &f, false, a);
+		return set_better(literals_of_pattern(&atom->pattern, &f, false, a), set_of_lead(atom, format, key, a));
 	case ATOM_KEYWORD:
 		return literals_of_pattern(&atom->pattern, &f, true, a);
 	case ATOM_REGEX:
@@ -797,9 +817,10 @@ static struct literal_set set_of_atom(const struct atom *atom, const struct rule
 }
 
 /* What many rules ask for is common in the logs that they are for, or they would not: so what a rule asks for alone is better. */
-static struct literal_set literals_of_atom(uint32_t atom, const struct ruleset *rs, const uint32_t *uses, enum format format, struct arena *a)
+static struct literal_set literals_of_atom(uint32_t atom, const struct ruleset *rs, const uint32_t *uses, enum format format, struct span key,
+					   struct arena *a)
 {
-	struct literal_set set = set_of_atom(&rs->atoms[atom], rs, format, a);
+	struct literal_set set = set_of_atom(&rs->atoms[atom], rs, format, key, a);
 
 	if (set.known && uses && uses[atom] > 1)
 		set.cost += 1e-5 * (uses[atom] - 1);
@@ -837,7 +858,7 @@ enum literal_truth literal_truth_of_expr(const struct expr *x, const uint8_t *tr
 static const struct literal_set never = { true, NULL, 0, 0 };
 
 struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, const uint8_t *truth,
-				    enum format format, struct arena *a)
+				    enum format format, struct span key, struct arena *a)
 {
 	struct literal_set best = unknown, *sets;
 
@@ -849,19 +870,19 @@ struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *
 	case EXPR_ATOM:
 		if (truth && truth[x->atom] != TRUTH_SEEK)
 			return truth[x->atom] == TRUTH_FALSE ? never : unknown;
-		return literals_of_atom(x->atom, rs, uses, format, a);
+		return literals_of_atom(x->atom, rs, uses, format, key, a);
 	case EXPR_NOT:
 		if (x->children[0]->op == EXPR_NOT)
-			return literals_of_expr(x->children[0]->children[0], rs, uses, truth, format, a);
+			return literals_of_expr(x->children[0]->children[0], rs, uses, truth, format, key, a);
 		return truth && literal_truth_of_expr(x->children[0], truth) == TRUTH_TRUE ? never : unknown;
 	case EXPR_AND:
 		for (uint32_t i = 0; i < x->n_children; i++)
-			best = set_better(best, literals_of_expr(x->children[i], rs, uses, truth, format, a));
+			best = set_better(best, literals_of_expr(x->children[i], rs, uses, truth, format, key, a));
 		return best;
 	case EXPR_OR:
 		sets = arena_alloc(a, (x->n_children + 1) * sizeof *sets);
 		for (uint32_t i = 0; i < x->n_children; i++)
-			sets[i] = literals_of_expr(x->children[i], rs, uses, truth, format, a);
+			sets[i] = literals_of_expr(x->children[i], rs, uses, truth, format, key, a);
 		return set_union(sets, x->n_children, a);
 	}
 	return unknown;

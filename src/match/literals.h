@@ -37,9 +37,12 @@ enum literal_truth {
 };
 enum literal_truth literal_truth_of_expr(const struct expr *x, const uint8_t *truth);
 
-/* uses: by atom, in how many places of all rules it stands; NULL: not known. truth: by atom; NULL: seek all. */
+/*
+ * uses: by atom, in how many places of all rules it stands; NULL: not known. truth: by atom; NULL: seek all. key: of the records, in letters of any
+ * case; empty: not known.
+ */
 struct literal_set literals_of_expr(const struct expr *x, const struct ruleset *rs, const uint32_t *uses, const uint8_t *truth,
-				    enum format format, struct arena *a);
+				    enum format format, struct span key, struct arena *a);
 struct literal_set literals_of_pattern(const struct string_pattern *p, const struct literal_field *f, bool keyword,
 				       struct arena *a);
 /* options: those it is compiled with. */

@@ -606,24 +606,34 @@ static void draft_set(struct matcher *m, struct literal_draft *d, uint32_t rule,
 	m->classes[class].seeks |= set->n > 0;
 }
 
+/* Empty: it has none. */
+static struct span key_of_class(const struct matcher *m, unsigned class)
+{
+	return class != KEYS_UNKNOWN && class <= m->keys->n_keys ? span_of(m->keys->keys[class].exact, m->keys->keys[class].len) : SPAN("");
+}
+
 /* What this rule needs in records of each class. */
 static void draft_rule(struct matcher *m, struct literal_draft *d, uint32_t rule)
 {
 	const struct expr *x = m->rs->rules[m->rules[rule].index].expr;
 	bool asks = m->keys && set_truth(m, x, KEYS_UNKNOWN, d->truth);
-	struct literal_set set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
-	unsigned n_known = 0, known = KEYS_UNKNOWN;
+	struct literal_set set, set_of_unknown = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, SPAN(""), &d->arena);
+	unsigned n_known = 0, known = KEYS_UNKNOWN, n = m->keys ? KEYS_OTHER(m->keys) + 1 : 1;
 
-	for (unsigned class = 0, n = m->keys ? KEYS_OTHER(m->keys) + 1 : 1; class < n; class++) {
+	/* From the last to KEYS_UNKNOWN: where it may match records of one key only, it needs the same in those whose key is not known. */
+	set = set_of_unknown;
+	for (unsigned class = n; class-- > 0;) {
 		struct key_class *c = &m->classes[class];
 
 		if (asks && class != KEYS_UNKNOWN) {
 			set_truth(m, x, class, d->truth);
 			if (literal_truth_of_expr(x, d->truth) == TRUTH_FALSE)
 				continue;
-			set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, &d->arena);
+			set = literals_of_expr(x, m->rs, d->uses, d->truth, m->source->format, key_of_class(m, class), &d->arena);
 			n_known++;
 			known = class;
+		} else if (asks && (n_known != 1 || !set.known || (set_of_unknown.known && set_of_unknown.cost < set.cost))) {
+			set = set_of_unknown;
 		}
 		if (set.known) {
 			draft_set(m, d, rule, class, &set);
@@ -696,7 +706,7 @@ static void build_prefilter(struct matcher *m)
 		const struct rule *r = &m->rs->rules[m->rules[i].index];
 
 		draft_rule(m, &d, i);
-		if (!literals_of_expr(r->expr, m->rs, d.uses, NULL, m->source->format, &d.arena).known)
+		if (!literals_of_expr(r->expr, m->rs, d.uses, NULL, m->source->format, SPAN(""), &d.arena).known)
 			m->unfiltered[m->n_unfiltered++] = m->rules[i].index;
 	}
 	m->unfiltered[m->n_unfiltered] = UINT32_MAX;

@@ -22,12 +22,12 @@ struct agent agent_parse(struct span text, struct arena *arena);
 #define AGENT_MEMO_PAIRS 256
 struct agent_memo_slot {
 	uint64_t first, last; /* the words that the text begins and ends with */
+	uint8_t len;
+	bool replace_other;   /* in the first of a pair: the next name goes to the second */
 	struct agent_part {
 		const char *fixed; /* NULL: it is a part of the text */
 		uint8_t at, len;
 	} normal, rig, role, name; /* normal: fixed is in normal_text, the others' are static */
-	uint8_t len;
-	bool replace_other;   /* in the first of a pair: the next name goes to the second */
 	char text[AGENT_MEMO_LEN], normal_text[AGENT_MEMO_LEN];
 };
 struct agent_memo {

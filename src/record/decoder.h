@@ -138,5 +138,10 @@ bool format_key(enum format f, struct format_key *ret);
  * that follows its `close`. Appends them to out, the text at their end; false when there are none.
  */
 bool format_beginning(enum format f, struct span key, field_id field, struct span text, struct buffer *out);
+/*
+ * What stands in front of the value of `field` in every record with this key (here in lower case, there in letters of any case) that has the field and is not flagged
+ * RECORD_ESCAPED. Empty: nothing is certain.
+ */
+struct span format_lead(enum format f, struct span key, field_id field);
 
 #endif

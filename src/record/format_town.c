@@ -390,6 +390,14 @@ struct span town_beginning(struct span type, field_id field)
 	return SPAN("");
 }
 
+/* A reason is what stands in brackets, but of the types whose whole rest it is. A type in other letters is none of ours: then, too, it is in brackets. */
+struct span town_lead(struct span type, field_id field)
+{
+	const struct town_type *t = type_named(type);
+
+	return field == FIELD_REASON && !(t && t->detail == DETAIL_REST) ? SPAN("(") : SPAN("");
+}
+
 const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,

@@ -116,3 +116,8 @@ bool format_beginning(enum format f, struct span key, field_id field, struct spa
 	buffer_append_span(out, text);
 	return true;
 }
+
+struct span format_lead(enum format f, struct span key, field_id field)
+{
+	return f == FORMAT_TOWN ? town_lead(key, field) : SPAN("");
+}

@@ -10,5 +10,6 @@
 struct span daemon_type_literal(struct span type);
 /* What stands between the agent and this field's text in lines of this type; empty where it is not certain. */
 struct span town_beginning(struct span type, field_id field);
+struct span town_lead(struct span type, field_id field);
 
 #endif

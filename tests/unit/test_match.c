@@ -765,7 +765,7 @@ START_TEST(literals_of_rules)
 	storm = expr_string(&rs, "reason", "*storm of 2026*");
 	number = expr_atom(&rs, (struct atom){ .op = ATOM_GT, .field = FIELD_CPU, .number = 3 });
 	no = expr_make(&rs, EXPR_FALSE, 0, NULL);
-#define SET(x) set_text(literals_of_expr((x), &rs, NULL, NULL, FORMAT_TOWN, &a), &out)
+#define SET(x) set_text(literals_of_expr((x), &rs, NULL, NULL, FORMAT_TOWN, SPAN(""), &a), &out)
 	ck_assert_str_eq(SET(kill), "[kill] ");
 	ck_assert_str_eq(SET(storm), "storm of 2026");
 	ck_assert_str_eq(SET(number), "-");
@@ -784,9 +784,19 @@ START_TEST(literals_of_rules)
 	ck_assert_str_eq(SET(expr_keyword(&rs, "a\nb")), "-");
 	ck_assert_str_eq(SET(expr_keyword(&rs, "one line\nand the next line")), "and the next line");
 	ck_assert_str_eq(SET(expr_keyword(&rs, "say \"hello\"")), "say \"hello\"");
-	ck_assert_str_eq(set_text(literals_of_expr(expr_keyword(&rs, "say \"hello\""), &rs, NULL, NULL, FORMAT_JSON, &a), &out), "hello");
+	ck_assert_str_eq(set_text(literals_of_expr(expr_keyword(&rs, "say \"hello\""), &rs, NULL, NULL, FORMAT_JSON, SPAN(""), &a), &out), "hello");
 	ck_assert_str_eq(SET(expr_string(&rs, "source", "town")), "-");
 	ck_assert_str_eq(SET(expr_string(&rs, "reason", "x")), "-");
+#undef SET
+	/* What stands in front of the value, where the key says so. */
+#define SET(x, key) set_text(literals_of_expr((x), &rs, NULL, NULL, FORMAT_TOWN, SPAN(key), &a), &out)
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "gt *"), ""), "gt ");
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "gt *"), "kill"), "(gt ");
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "gt\r*"), "kill"), "(gt");
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "gt *"), "of no known type"), "(gt ");
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "gt *"), "callback"), "gt ");
+	ck_assert_str_eq(SET(expr_string(&rs, "reason", "*gt *"), "kill"), "gt ");
+	ck_assert_str_eq(SET(expr_string(&rs, "message", "gt *"), "kill"), "gt ");
 #undef SET
 	buffer_release(&out);
 	arena_release(&a);
@@ -1251,8 +1261,9 @@ static void write_line(struct buffer *out, const char *source, unsigned i)
 /* A town line as gt writes it, with a beginning that rules know, and then damaged here and there: stamp, type, blanks, control characters, length. */
 static void write_town_line(struct buffer *out, unsigned i)
 {
-	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-NOPERSIST", "KILL", "Kill", "session_death", "spawn", "x", "", "kill]", "a longer type than any" };
-	static const char *const details[] = { "killed (", "handed off (", "nudged with \"", "killed ", "session terminated (", "nudged deacon with \"", "killed  (", "Killed (" };
+	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-NOPERSIST", "KILL", "Kill", "session_death", "callback", "CALLBACK", "spawn", "x", "", "kill]", "a longer type than any" };
+	static const char *const details[] = { "killed (", "handed off (", "nudged with \"", "killed ", "session terminated (", "nudged deacon with \"", "killed  (", "Killed (",
+		"callback: ", "exited (", "KILL (", "Kill_(", "x (" };
 	static const char *const reasons[] = { "gt stop", "GT STOP", "self-clean: idle", "gt stop ", "self-clean", "interrupted (exit 130)", "interrupted (exit 130", "gt", "out of memory", "" };
 	static const char *const ends[] = { ")", "\"", "", ") ", "))", "\r", ") \r", ")\nsecond line (gt stop)", ")\r\n  kill", "\n)" };
 	static const char odd[] = "\0\r\r\r\x1b\\ []}{\t0-:";
@@ -1298,7 +1309,7 @@ static void write_town_line(struct buffer *out, unsigned i)
 /* What of a town line keys decide: its type, alone and with other things, with exceptions by what the reason begins with. */
 static const struct expr *random_key_expr(struct ruleset *rs, int depth)
 {
-	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-nopersist", "session_death", "hand*", "?ill", "*", "", "kill]", "x" };
+	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-nopersist", "session_death", "callback", "hand*", "?ill", "*", "", "kill]", "x" };
 	static const char *const reasons[] = { "gt*", "gt stop*", "self-clean*", "interrupted (exit 130)*", "interrupted*", "gt stop", "*memory", "gt stop *", "*" };
 	struct atom a = { .op = ATOM_STRING, .field = draw(2) ? FIELD_REASON : FIELD_MESSAGE, .cased = draw(6) == 0 };
 
@@ -1308,7 +1319,7 @@ static const struct expr *random_key_expr(struct ruleset *rs, int depth)
 
 		if (draw(2))
 			planned = expr_or(rs, planned, expr_string(rs, "reason", reasons[draw(COUNT(reasons))]));
-		return expr_and(rs, expr_string(rs, "type", types[draw(6)]), expr_not(rs, planned));
+		return expr_and(rs, expr_string(rs, "type", types[draw(7)]), draw(3) ? expr_not(rs, planned) : planned);
 	}
 	if (depth < 4 && draw(4)) {
 		const struct expr *x = random_key_expr(rs, depth + 1);
