@@ -1075,10 +1075,13 @@ void compile_detection(struct loader *l, struct draft *d)
 	}
 	pair = yaml_find(section, "condition");
 	if (!pair) {
-		const char *first = set.n ? set.names[0]->text.ptr : "selection";
-
 		report(l, DIAG_ERROR, d->section->n ? section->pairs[0].key : section, "the detection has no condition");
-		hint(l, "add one to it, such as: condition: %s", first);
+		hint(l, "add one to it, such as: condition: %s", set.n ? set.names[0]->text.ptr : "selection");
+		if (yaml_find(d->document, "condition"))
+			hint(l, "it stands beside the detection: indent it like a selection");
+		for (uint32_t i = 0; i < set.n; i++)
+			if (strcasecmp(set.names[i]->text.ptr, "condition") == 0)
+				hint(l, "\"%s\" is taken as a selection: write \"condition\"", set.names[i]->text.ptr);
 		goto failed;
 	}
 	d->rule.expr = compile_condition(l, pair->value, &set, timeframe);

@@ -4,6 +4,7 @@
  * is told where that value is compiled.
  */
 #include "rule/regex.h"
+#include <inttypes.h>
 #include <strings.h>
 
 #define SNAPSHOT_INTERVAL_NS (60 * NS_PER_SECOND) /* of the usual cron line */
@@ -380,6 +381,72 @@ static void lint_correlation(struct loader *l, const struct draft *d)
 			report(l, DIAG_WARNING, after->value, "shorter than the timespan: it may resolve while its condition still holds, and open again");
 			hint(l, "leave it out: the default is the timespan");
 		}
+	}
+}
+
+/* ---- texts ---- */
+
+static bool stands_between(struct span s, const char *const *open, const char *const *close)
+{
+	bool opened = false, closed = false;
+
+	for (; *open; open++)
+		opened |= span_starts_with(s, span_from_string(*open));
+	for (; *close; close++)
+		closed |= span_ends_with(s, span_from_string(*close));
+	return opened && closed;
+}
+
+static bool lint_scalar(struct loader *l, const struct yaml_node *n)
+{
+	static const char *const open[] = { "“", "”", "„", "‘", "’", "«", NULL }, *const close[] = { "”", "“", "’", "‘", "»", NULL };
+	struct span written = span_of(n->file->text.ptr + n->offset, n->end - n->offset);
+	size_t at, at_written, len = yaml_find_invisible(n->text, &at, &(uint32_t){ 0 });
+	uint32_t c;
+
+	/* One that is written as an escape is meant. */
+	if (len && yaml_find_invisible(written, &at_written, &c)) {
+		if (report_in(l, DIAG_WARNING, n, at, len, "the invisible character U+%04" PRIX32 " is a part of this text", c))
+			hint(l, "delete it, or write \"\\u%04" PRIX32 "\" in double quotes where it is meant", c);
+		return true;
+	}
+	if (n->text.len > 4 && stands_between(n->text, open, close) && stands_between(written, open, close)) {
+		if (report(l, DIAG_WARNING, n, "these quotation marks are a part of the text"))
+			hint(l, "those of YAML are ' and \"");
+		return true;
+	}
+	return false;
+}
+
+static bool lint_text(struct loader *l, const struct yaml_node *n)
+{
+	bool found = false;
+
+	switch (n->kind) {
+	case YAML_SCALAR:
+		return lint_scalar(l, n);
+	case YAML_LIST:
+		for (uint32_t i = 0; i < n->n && !found; i++)
+			found = lint_text(l, n->items[i]);
+		return found;
+	case YAML_MAP:
+		for (uint32_t i = 0; i < n->n && !found; i++)
+			found = lint_scalar(l, n->pairs[i].key) || lint_text(l, n->pairs[i].value);
+		return found;
+	}
+	return false;
+}
+
+void lint_texts(struct loader *l, const struct yaml_node *document)
+{
+	static const char *const compared[] = { "logsource", "detection", "correlation", "filter", "placeholders", NULL };
+	bool found = false;
+
+	for (uint32_t i = 0; i < document->n && !found; i++) {
+		found = lint_scalar(l, document->pairs[i].key);
+		for (const char *const *s = compared; *s && !found; s++)
+			if (span_equal(document->pairs[i].key->text, span_from_string(*s)))
+				found = lint_text(l, document->pairs[i].value);
 	}
 }
 

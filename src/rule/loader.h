@@ -170,6 +170,8 @@ void compile_response(struct loader *l, struct draft *d);
 int parse_template(struct loader *l, const struct draft *d, const struct yaml_node *at, bool in_summary, struct template *ret);
 
 /* lint.c */
+/* The texts of a document that records are compared with, and its keys: whether they say what they seem to. One warning at most. */
+void lint_texts(struct loader *l, const struct yaml_node *document);
 void lint_rules(struct loader *l, const uint32_t *order);
 
 #endif

@@ -681,6 +681,8 @@ static void add_document(struct loader *l, const struct yaml_node *document)
 	if (several)
 		return;
 	check_top_keys(l, document);
+	if (l->lint)
+		lint_texts(l, document);
 	switch (found) {
 	case 0:
 	case 1:

@@ -13,6 +13,7 @@
 #include "base/quote.h"
 #include "base/utf8.h"
 #include <ctype.h>
+#include <inttypes.h>
 #include <libfyaml.h>
 #include <math.h>
 #include <stdlib.h>
@@ -175,6 +176,32 @@ size_t yaml_offset_in(const struct yaml_node *n, size_t index)
 		at = k + 1;
 	}
 	return index < n->text.len ? n->offset : n->end;
+}
+
+size_t yaml_find_invisible(struct span s, size_t *ret_at, uint32_t *ret_character)
+{
+	/* Joiners (U+200C, U+200D) are parts of words and emoji. */
+	static const uint32_t ranges[][2] = {
+		{ 0xa0, 0xa0 },	    { 0xad, 0xad },	{ 0x2000, 0x200b }, { 0x200e, 0x200f }, { 0x2028, 0x202f },
+		{ 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xfeff, 0xfeff },
+	};
+
+	for (size_t i = 0; i < s.len; i++) {
+		const unsigned char *p = (const unsigned char *)s.ptr + i;
+		size_t n = *p < 0x80 ? 1 : utf8_sequence(s.ptr + i, s.len - i);
+		uint32_t c;
+
+		if (n != 2 && n != 3)
+			continue;
+		c = n == 2 ? (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f) : (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+		for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++)
+			if (c >= ranges[k][0] && c <= ranges[k][1]) {
+				*ret_at = i;
+				*ret_character = c;
+				return n;
+			}
+	}
+	return 0;
 }
 
 /* ---- scalars ---- */
@@ -637,7 +664,8 @@ static void report_parser_error(struct reader *r, struct fy_diag *diag)
 	struct fy_diag_error *e = fy_diag_errors_iterate(diag, &iterator);
 	int base_line, base_column, line;
 	struct span text, trimmed;
-	size_t offset, column;
+	size_t offset, column, at;
+	uint32_t invisible;
 
 	if (!e) {
 		fail(r, r->last_offset, r->last_offset, "this is not YAML");
@@ -664,6 +692,8 @@ static void report_parser_error(struct reader *r, struct fy_diag *diag)
 	if ((trimmed.len && trimmed.ptr[0] == '\t') ||
 	    (yaml_line(r->file, line + 1).len && yaml_line(r->file, line + 1).ptr[0] == '\t'))
 		diag_hint(r->diags, "YAML is indented with spaces, not with tabs");
+	else if (yaml_find_invisible(text, &at, &invisible))
+		diag_hint(r->diags, "the invisible character U+%04" PRIX32 " stands in this line", invisible);
 	else if (e->msg && strstr(e->msg, "cannot start with"))
 		diag_hint(r->diags, "quote the value: '…'");
 	else if (e->msg && strstr(e->msg, "invalid escape"))

@@ -53,6 +53,11 @@ bool yaml_to_number(const struct yaml_node *n, double *ret);
 
 /* Where byte `index` of a scalar's value stands in the file. */
 size_t yaml_offset_in(const struct yaml_node *n, size_t index);
+/*
+ * The first character of s that looks like a space and is none, or like nothing at all: texts copied from pages and chats
+ * hold such. Returns its length, 0 when there is none.
+ */
+size_t yaml_find_invisible(struct span s, size_t *ret_at, uint32_t *ret_character);
 void yaml_position(const struct yaml_file *f, size_t offset, int *ret_line, int *ret_column);
 struct span yaml_line(const struct yaml_file *f, int line);
 /* Adds a diagnostic that points at the bytes [from, to) of the file. */
