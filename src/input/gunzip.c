@@ -55,8 +55,8 @@ struct gunzip {
 	uint32_t length;          /* of the member's data, modulo 2^32 as in the trailer */
 	const char *problem;
 #ifdef HAVE_ISAL
-	struct inflate_state inflate, before; /* before: as it was before the present step */
-	bool careful;                         /* damage is near */
+	struct inflate_state inflate;
+	bool careful; /* damage is near */
 #else
 	z_stream inflate;
 #endif
@@ -100,40 +100,30 @@ static void take_stranded(struct gunzip *g, struct unpack_io *io)
 	io->out_room -= n;
 }
 
-/*
- * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same
- * archive gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
- */
-static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
+/* Uses up most bytes at most. False, and nothing else has changed, when a step that was not careful met damage: it is to be taken back. */
+static bool inflate_try(struct gunzip *g, struct unpack_io *io, size_t most, enum inflate_result *ret)
 {
 	struct inflate_state *s = &g->inflate;
-	size_t most = g->careful ? 1 : STEP_MAX;
 	uint32_t in_len = (uint32_t)(io->in.len < most ? io->in.len : most);
 	uint32_t room = (uint32_t)(io->out_room < STEP_MAX ? io->out_room : STEP_MAX);
 	unsigned n_bytes;
 	uint64_t bits;
 	int rc;
 
-	if (!g->careful)
-		g->before = *s;
 	s->next_in = (uint8_t *)(uintptr_t)io->in.ptr;
 	s->avail_in = in_len;
 	s->next_out = (uint8_t *)io->out;
 	s->avail_out = room;
 	rc = isal_inflate(s);
-	if (rc < 0 && !g->careful) {
-		*s = g->before;
-		g->careful = true;
-		return inflate_step(g, io);
-	}
+	if (rc < 0 && !g->careful)
+		return false;
 	io->in = span_from(io->in, in_len - s->avail_in);
 	io->out += room - s->avail_out;
 	io->out_room -= room - s->avail_out;
 	g->length += room - s->avail_out;
-	if (rc < 0)
-		return INFLATE_WRONG;
-	if (s->block_state != ISAL_BLOCK_FINISH)
-		return INFLATE_GOING;
+	*ret = rc < 0 ? INFLATE_WRONG : s->block_state != ISAL_BLOCK_FINISH ? INFLATE_GOING : INFLATE_DONE;
+	if (*ret != INFLATE_DONE)
+		return true;
 	g->checksum = s->crc;
 	/*
 	 * Up to 64 bits of what follows have been loaded ahead. The trailer is as long, so all of them belong to it.
@@ -144,7 +134,27 @@ static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
 	assert(n_bytes <= TRAILER_SIZE);
 	for (unsigned i = 0; i < n_bytes; i++, bits >>= 8)
 		g->field[g->n_field++] = (unsigned char)bits;
-	return INFLATE_DONE;
+	return true;
+}
+
+/*
+ * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same
+ * archive gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
+ */
+static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
+{
+	enum inflate_result result = INFLATE_WRONG;
+
+	if (!g->careful) {
+		struct inflate_state before = g->inflate;
+
+		if (inflate_try(g, io, STEP_MAX, &result))
+			return result;
+		g->inflate = before;
+		g->careful = true;
+	}
+	inflate_try(g, io, 1, &result);
+	return result;
 }
 
 #else
