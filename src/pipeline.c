@@ -19,6 +19,7 @@
 #define NOTICE_HOUR_NS (3600 * NS_PER_SECOND)
 #define PIECE_NS NS_PER_SECOND           /* a line without its newline is not taken for whole before it has stood for so long */
 #define FORGET_NS (24 * 3600 * NS_PER_SECOND) /* a lane that no run asked for is saved until its newest stamp is so old */
+#define LANE_BLOCK_MIN (2 * BLOCK_FRONT)      /* of a smaller one nothing is to be gained */
 #define SAVE_VERSION 1
 
 /* Where a byte was read, for people. */
@@ -41,16 +42,23 @@ struct batch_event {
 #define THREADS_MAX 8
 #define BATCH_EVENTS_MAX 3072 /* what stands behind them in the block is parsed when it is handed on */
 
-/* What looks at the blocks of a lane: its own one, or one of those that workers have. What it remembers from record to record makes it faster, nothing else. */
+/* What looks at a block. What it remembers from record to record makes it faster, nothing else. */
 struct looker {
-	struct decoder *decoder; /* parses */
+	struct decoder *decoder; /* parses; NULL where only the lane's own can */
 	struct matcher *matcher;
 	struct looker *next;     /* of those that are free */
 };
 
+/* Those for the lanes of one source, in one zone: as many as there are blocks that are looked at, however many lanes. */
+struct looker_pool {
+	struct source source;
+	struct looker *free;
+	struct looker_pool *next;
+};
+
 /*
  * A block: framed, then scanned and parsed, either record by record when it is handed on, or before, by a worker. One thread at a time has it, and
- * with it its looker; the lane's decoder, which frames, stays with the caller's thread.
+ * with it its looker; the lane's decoder, which frames (and parses where every record must be), stays with the caller's thread.
  */
 struct batch {
 	struct span block;
@@ -88,9 +96,10 @@ struct lane {
 	bool has_source, ended, at_end;
 	bool claimed;            /* one of this run's inputs; else only known from a checkpoint */
 	bool parse_all, judged, observed;
-	struct looker looker;    /* its own; the decoder frames */
-	struct looker old;       /* while rules are exchanged: what it counted goes on */
-	struct looker *free_lookers; /* for workers */
+	struct looker_pool *lookers;
+	struct decoder *decoder; /* frames */
+	struct decoder *old_decoder; /* while rules are exchanged: what it counted goes on */
+	struct matcher_stats matched;
 
 	struct block block;      /* what is not framed yet */
 	size_t n_batches;        /* under way */
@@ -129,6 +138,8 @@ struct pipeline {
 	int64_t hold_ns;         /* what rests of lanes keep the horizon from passing; INT64_MAX: nothing */
 	bool direct;             /* pipeline_set_direct() */
 	int64_t direct_ns;       /* while a block in order is looked at: what stands before it is handed on at once; else TIME_NONE */
+	struct looker_pool *lookers;
+	struct block_pool *blocks;
 	struct workers *workers; /* NULL: none */
 	struct batch *first_batch, **last_batch; /* under way, in the order in which they were begun */
 	size_t n_batches, max_batches;
@@ -222,6 +233,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	unsigned threads = o->threads < THREADS_MAX ? o->threads : THREADS_MAX;
 	if (threads > 1)
 		p->workers = workers_new(threads - 1);
+	p->blocks = block_pool_new();
 	p->max_batches = threads + 1;
 	return p;
 }
@@ -237,23 +249,64 @@ static void batch_release(struct batch *b)
 	block_release(&b->own);
 }
 
-static void looker_release(struct looker *k)
+/* All of them must be free. */
+static void lookers_free(struct looker_pool *pools)
 {
-	decoder_free(k->decoder);
-	matcher_free(k->matcher);
-	k->decoder = NULL;
-	k->matcher = NULL;
+	while (pools) {
+		struct looker_pool *pool = pools;
+
+		pools = pool->next;
+		while (pool->free) {
+			struct looker *k = pool->free;
+
+			pool->free = k->next;
+			decoder_free(k->decoder);
+			matcher_free(k->matcher);
+			free(k);
+		}
+		free(pool);
+	}
 }
 
-static void free_lookers(struct lane *l)
+static struct looker_pool *lookers_of(struct pipeline *p, const struct source *s)
 {
-	while (l->free_lookers) {
-		struct looker *k = l->free_lookers;
+	struct looker_pool *pool = p->lookers;
 
-		l->free_lookers = k->next;
-		looker_release(k);
-		free(k);
+	while (pool && (strcmp(pool->source.name, s->name) || pool->source.zone != s->zone))
+		pool = pool->next;
+	if (pool)
+		return pool;
+	pool = xcalloc(1, sizeof *pool);
+	pool->source = *s;
+	pool->next = p->lookers;
+	p->lookers = pool;
+	return pool;
+}
+
+/* One for a block of this lane. */
+static struct looker *looker_take(const struct pipeline *p, struct lane *l)
+{
+	struct looker *k = l->lookers->free;
+
+	if (k) {
+		l->lookers->free = k->next;
+		return k;
 	}
+	k = xcalloc(1, sizeof *k);
+	if (!decoder_wants_all(l->decoder))
+		k->decoder = decoder_new(&l->lookers->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
+	k->matcher = matcher_new(p->o.rules, &l->lookers->source, p->diags);
+	return k;
+}
+
+/* It may be used again; what it counted is the lane's. */
+static void looker_give(struct lane *l, struct looker *k)
+{
+	if (k->decoder)
+		decoder_take_stats(l->decoder, k->decoder);
+	matcher_take_stats(k->matcher, &l->matched);
+	k->next = l->lookers->free;
+	l->lookers->free = k;
 }
 
 /* The batch that was begun first, when its worker is done with it. */
@@ -273,20 +326,15 @@ static struct batch *batch_fetch(struct pipeline *p)
 /* Its looker and itself may be used again. */
 static void batch_done(struct pipeline *p, struct batch *b)
 {
-	struct lane *l = b->lane;
-
-	decoder_take_stats(l->looker.decoder, b->looker->decoder);
-	matcher_take_stats(l->looker.matcher, b->looker->matcher);
-	b->looker->next = l->free_lookers;
-	l->free_lookers = b->looker;
+	looker_give(b->lane, b->looker);
+	block_pool_give(p->blocks, &b->own);
 	b->next = p->free_batches;
 	p->free_batches = b;
 }
 
 static void lane_free(struct lane *l)
 {
-	free_lookers(l);
-	looker_release(&l->looker);
+	decoder_free(l->decoder);
 	block_release(&l->block);
 	free(l);
 }
@@ -307,7 +355,9 @@ void pipeline_free(struct pipeline *p)
 	unbuild(p);
 	for (size_t i = 0; i < p->n_lanes; i++)
 		lane_free(p->lanes[i]);
+	lookers_free(p->lookers);
 	workers_free(p->workers);
+	block_pool_free(p->blocks);
 	free(p->lanes);
 	batch_release(&p->batch);
 	map_release(&p->names);
@@ -420,13 +470,15 @@ void lane_set_at_end(struct lane *l, bool at_end)
 void lane_set_arrival(struct lane *l, int64_t arrival_ns)
 {
 	l->arrival_ns = arrival_ns;
-	if (l->looker.decoder)
-		decoder_set_arrival(l->looker.decoder, arrival_ns);
+	if (l->decoder)
+		decoder_set_arrival(l->decoder, arrival_ns);
 }
 
 int64_t lane_newest(const struct lane *l)
 {
-	return l->newest_ns;
+	int64_t framed_ns = l->n_batches ? decoder_newest(l->decoder) : TIME_NONE;
+
+	return framed_ns > l->newest_ns ? framed_ns : l->newest_ns;
 }
 
 static void lane_settle(struct pipeline *p, struct lane *l);
@@ -445,8 +497,8 @@ void lane_drop(struct pipeline *p, struct lane *l)
 
 static void tell_fallbacks(struct lane *l)
 {
-	decoder_begin_file(l->looker.decoder, l->mtime_ns);
-	decoder_set_arrival(l->looker.decoder, l->arrival_ns);
+	decoder_begin_file(l->decoder, l->mtime_ns);
+	decoder_set_arrival(l->decoder, l->arrival_ns);
 }
 
 static void lane_decode(struct pipeline *p, struct lane *l, const struct source *s)
@@ -457,10 +509,10 @@ static void lane_decode(struct pipeline *p, struct lane *l, const struct source 
 	l->has_source = true;
 	if (z)
 		l->source.zone = z;
-	l->looker.decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
-	l->looker.matcher = matcher_new(p->o.rules, &l->source, p->diags);
+	l->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
+	l->lookers = lookers_of(p, &l->source);
 	l->judged = p->o.trace && p->o.trace->judge && trace_wants_source(p->o.trace, p->o.rules, &l->source);
-	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->looker.decoder);
+	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder);
 	tell_fallbacks(l);
 }
 
@@ -506,7 +558,7 @@ void lane_begin_file(struct pipeline *p, struct lane *l, const char *file, uint3
 		l->next_start = l->block.len;
 		l->next_lines = count_lines(block_span(&l->block));
 	}
-	if (l->looker.decoder)
+	if (l->decoder)
 		tell_fallbacks(l);
 }
 
@@ -578,7 +630,8 @@ static inline __attribute__((always_inline)) bool record_parse(const struct pipe
 							       int64_t fallback_ns, struct event *e, uint32_t *matched, size_t *ret_n)
 {
 	const struct record *r = &b->records.items[index];
-	enum parse_result result = decoder_parse(b->looker->decoder, b->block, r, e);
+	enum parse_result result = decoder_parse(b->looker->decoder ? b->looker->decoder : l->decoder, b->block, r, e);
+	e->source = &l->source;
 	if (e->time_ns == TIME_NONE)
 		e->time_ns = fallback_ns;
 	e->origin = origin_of(b, l, r);
@@ -694,7 +747,7 @@ static int64_t watermark_after(const struct pipeline *p, const struct lane *l, i
 /* Frames what is in the lane's block, which stays where it is. */
 static void batch_frame(const struct pipeline *p, struct lane *l, struct batch *b, bool final)
 {
-	uint64_t lines_before = decoder_stats(l->looker.decoder)->lines;
+	uint64_t lines_before = decoder_stats(l->decoder)->lines;
 
 	block_pad(&l->block);
 	b->block = block_span(&l->block);
@@ -703,8 +756,8 @@ static void batch_frame(const struct pipeline *p, struct lane *l, struct batch *
 	b->next_start = l->next_start;
 	b->next_lines = l->next_lines;
 	b->n_events = b->n_values = b->n_matched = b->n_parsed = 0;
-	b->used = decoder_frame(l->looker.decoder, b->block, final, &b->records);
-	b->lines = decoder_stats(l->looker.decoder)->lines - lines_before;
+	b->used = decoder_frame(l->decoder, b->block, final, &b->records);
+	b->lines = decoder_stats(l->decoder)->lines - lines_before;
 	b->in_order = in_order(p, &b->records);
 	b->block.len = b->used;
 }
@@ -775,7 +828,7 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	}
 	/* From one candidate to the next; the newest stamp in front of each is its own. The first of a lane is that of its first record, though. */
 	record_seen(p, l, &records[0]);
-	if (p->direct && !p->o.trace && !decoder_wants_all(l->looker.decoder))
+	if (p->direct && !p->o.trace && !decoder_wants_all(l->decoder))
 		p->direct_ns = watermark_after(p, l, records[n - 1].time_ns);
 	for (size_t i = 0; i < b->n_events; i++) {
 		const struct batch_event *e = &b->events[i];
@@ -792,6 +845,21 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	p->direct_ns = TIME_NONE;
 }
 
+/*
+ * What is not framed of a block is the end of a record, as a rule: that moves to memory of its size, and the block's goes to who reads next. So a lane
+ * that waits for others takes little.
+ */
+static void lane_give_block(struct pipeline *p, struct lane *l)
+{
+	struct block block = BLOCK_INIT;
+
+	if (l->block.len > BLOCK_FRONT || l->block.cap < LANE_BLOCK_MIN)
+		return;
+	block_exchange(&block, &l->block);
+	block_append(&l->block, block_span(&block));
+	block_pool_give(p->blocks, &block);
+}
+
 /* Frames, matches and parses what is complete. final: nothing follows what is in the block. */
 static void lane_process(struct pipeline *p, struct lane *l, bool final)
 {
@@ -801,11 +869,13 @@ static void lane_process(struct pipeline *p, struct lane *l, bool final)
 	if (!l->has_source || (l->block.len == 0 && !final))
 		return;
 	batch_frame(p, l, b, final);
-	b->looker = &l->looker;
+	b->looker = looker_take(p, l);
 	batch_scan(l, b);
 	batch_take(p, l, b);
+	looker_give(l, b->looker);
 	lane_move_on(l, b->used, b->lines);
 	block_consume(&l->block, b->used);
+	lane_give_block(p, l);
 }
 
 /* ---- by a worker ---- */
@@ -865,7 +935,7 @@ static void batch_look(void *context)
 
 static bool may_defer(const struct pipeline *p, const struct lane *l)
 {
-	return p->workers && p->direct && l->has_source && !l->ended && !p->o.look && !p->o.trace && !decoder_wants_all(l->looker.decoder);
+	return p->workers && p->direct && l->has_source && !l->ended && !p->o.look && !p->o.trace && !decoder_wants_all(l->decoder);
 }
 
 /* Hands on what the batch that was begun first has given. */
@@ -889,20 +959,6 @@ static void settle_all(struct pipeline *p)
 		batch_settle(p);
 }
 
-static struct looker *lane_looker(struct pipeline *p, struct lane *l)
-{
-	struct looker *k = l->free_lookers;
-
-	if (k) {
-		l->free_lookers = k->next;
-		return k;
-	}
-	k = xcalloc(1, sizeof *k);
-	k->decoder = decoder_new(&l->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
-	k->matcher = matcher_new(p->o.rules, &l->source, p->diags);
-	return k;
-}
-
 /* Frames what the lane's block holds, and gives what is complete to a worker. */
 static void lane_defer(struct pipeline *p, struct lane *l)
 {
@@ -923,9 +979,8 @@ static void lane_defer(struct pipeline *p, struct lane *l)
 		return;
 	}
 	block_exchange(&b->own, &l->block);
-	block_clear(&l->block);
 	block_append(&l->block, span_from(block_span(&b->own), b->used));
-	b->looker = lane_looker(p, l);
+	b->looker = looker_take(p, l);
 	b->pipeline = p;
 	b->lane = l;
 	b->next = NULL;
@@ -969,7 +1024,7 @@ void lane_end(struct pipeline *p, struct lane *l)
 	if (!l->ended)
 		lane_process(p, l, true);
 	l->ended = true;
-	free_lookers(l);
+	block_pool_give(p->blocks, &l->block);
 }
 
 /* ---- time ---- */
@@ -995,7 +1050,7 @@ static void rest_look(struct pipeline *p, struct lane *l)
 	if (!l->has_source || l->ended || l->block.len == 0)
 		return;
 	lane_process(p, l, false);
-	l->rest = decoder_rest(l->looker.decoder, block_span(&l->block), &l->rest_ns, &l->open_ns);
+	l->rest = decoder_rest(l->decoder, block_span(&l->block), &l->rest_ns, &l->open_ns);
 }
 
 /*
@@ -1077,11 +1132,8 @@ static void let_go(struct pipeline *p, int64_t before_ns)
 
 void pipeline_set_direct(struct pipeline *p, bool direct)
 {
-	if (!direct) {
+	if (!direct)
 		settle_all(p);
-		for (size_t i = 0; i < p->n_lanes; i++)
-			free_lookers(p->lanes[i]);
-	}
 	p->direct = direct;
 }
 
@@ -1197,7 +1249,7 @@ static void lane_save(const struct lane *l, struct buffer *out)
 	}
 	if (l->has_source) {
 		codec_put_u64(out, l->source.format);
-		decoder_save(l->looker.decoder, &state);
+		decoder_save(l->decoder, &state);
 	}
 	codec_put_span(out, buffer_span(&state));
 	buffer_release(&state);
@@ -1308,7 +1360,7 @@ static struct lane *lane_load(struct pipeline *p, struct codec_reader *in, uint6
 	}
 	lane_decode(p, l, s);
 	struct codec_reader reader = { state.ptr, state.ptr + state.len, false };
-	if (!decoder_load(l->looker.decoder, &reader) || reader.bad || reader.ptr != reader.end)
+	if (!decoder_load(l->decoder, &reader) || reader.bad || reader.ptr != reader.end)
 		in->bad = true;
 	return l;
 }
@@ -1409,17 +1461,22 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 	struct buffer state = BUFFER_INIT;
 	struct engine_stats counted = *engine_stats(p->engine);
 	uint64_t peak = p->order.peak;
+	struct looker_pool *old_lookers;
 
+	settle_all(p);
 	for (size_t i = p->n_lanes; i-- > 0;)
 		if (!lane_matters(p, p->lanes[i]))
 			lane_drop(p, p->lanes[i]);
 	pipeline_save(p, &state);
 	unbuild(p);
 	build(p, rules);
+	old_lookers = p->lookers;
+	p->lookers = NULL;
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
-		l->old = l->looker;
-		l->looker = (struct looker){ NULL, NULL, NULL };
+		l->old_decoder = l->decoder;
+		l->decoder = NULL;
+		l->lookers = NULL;
 		l->has_source = false;
 		block_clear(&l->block);
 		l->next_start = SIZE_MAX;
@@ -1431,13 +1488,14 @@ void pipeline_set_rules(struct pipeline *p, const struct ruleset *rules, struct 
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
 		if (l->has_source) {
-			decoder_take_stats(l->looker.decoder, l->old.decoder);
-			matcher_take_stats(l->looker.matcher, l->old.matcher);
+			decoder_take_stats(l->decoder, l->old_decoder);
 			if (l->claimed)
 				lane_present(p, l);
 		}
-		looker_release(&l->old);
+		decoder_free(l->old_decoder);
+		l->old_decoder = NULL;
 	}
+	lookers_free(old_lookers);
 	engine_add_stats(p->engine, &counted);
 	p->order.peak = peak;
 	buffer_release(&state);
@@ -1469,7 +1527,7 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 		const struct lane *l = p->lanes[i];
 		if (!l->has_source || index-- > 0)
 			continue;
-		*ret = (struct lane_stats){ l->name, l->source.name, l->source.format, decoder_stamped(l->looker.decoder), decoder_stats(l->looker.decoder), matcher_stats(l->looker.matcher), l->files, l->late, l->future,
+		*ret = (struct lane_stats){ l->name, l->source.name, l->source.format, decoder_stamped(l->decoder), decoder_stats(l->decoder), &l->matched, l->files, l->late, l->future,
 					    l->first_ns, l->newest_ns };
 		return true;
 	}
@@ -1479,6 +1537,11 @@ bool pipeline_lane_stats(const struct pipeline *p, size_t index, struct lane_sta
 struct workers *pipeline_workers(const struct pipeline *p)
 {
 	return p->workers;
+}
+
+struct block_pool *pipeline_blocks(const struct pipeline *p)
+{
+	return p->blocks;
 }
 
 const struct engine *pipeline_engine(const struct pipeline *p)

@@ -73,6 +73,8 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 void pipeline_free(struct pipeline *p);
 /* Those that it has, for who unpacks archives, too; NULL: none. Valid as long as the pipeline. */
 struct workers *pipeline_workers(const struct pipeline *p);
+/* Memory for who reads: lanes give back what they do not need, too. */
+struct block_pool *pipeline_blocks(const struct pipeline *p);
 
 /* --- lanes: one log each --- */
 
@@ -118,7 +120,7 @@ bool lane_ended(const struct lane *l);
  * unless nothing can have been written since the clock was sampled for that.
  */
 void lane_set_at_end(struct lane *l, bool at_end);
-/* Its newest stamp; TIME_NONE: none yet. */
+/* The newest stamp of what was fed; TIME_NONE: none yet. */
 int64_t lane_newest(const struct lane *l);
 
 /* --- time --- */

@@ -27,7 +27,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What is read at once, and so held back of each log until the others have come as far, and what is read ahead: less of each, the more there are. */
 #define BLOCK_BYTES ((size_t)256 << 10)
+#define BLOCK_BYTES_MIN ((size_t)16 << 10)
+#define BLOCKS_BYTES ((size_t)4 << 20) /* of all logs together */
+#define AHEAD_BYTES ((size_t)8 << 20)
 #define SNIFF_BYTES ((size_t)64 << 10)
 #define BURST_LIMIT 100000 /* events held back for logs that a pipe may yet switch to */
 /* A round of following ends after so much, though there may be more: signals and changes are looked for. */
@@ -48,6 +52,7 @@ struct feed {
 	bool is_stdin, opened;
 	bool is_live;            /* a pipe whose bytes come as they are written, not out of an archive */
 	bool can_wait;           /* a pipe that epoll tells of */
+	uint64_t bytes;          /* of a log, on disk */
 	bool ended;
 	bool due;                /* following: to be read in this round */
 	bool has_headers;
@@ -73,6 +78,7 @@ struct run {
 	struct diag_list *diags;
 	struct feed *feeds;
 	size_t n_feeds;
+	struct read_means means, pipe_means; /* pipes are not read ahead */
 	struct orphan *orphans;
 	size_t n_orphans, cap_orphans;
 	uint64_t total_bytes; /* on disk, 0: unknown */
@@ -167,10 +173,42 @@ static void feed_set_at_end(struct feed *f, bool at_end)
 		lane_set_at_end(f->branches[i].lane, at_end);
 }
 
-static void feed_end(struct run *r, struct feed *f)
+/* What all logs that have not ended take when a block of each is read. */
+static uint64_t blocks_total(const struct run *r, size_t block_bytes)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < r->n_feeds; i++)
+		if (!r->feeds[i].ended)
+			total += r->feeds[i].bytes < block_bytes ? r->feeds[i].bytes : block_bytes;
+	return total;
+}
+
+/* Shares out what may be read at once, and ahead. */
+static void share_means(struct run *r)
+{
+	struct read_means *m = &r->means;
+
+	m->block_bytes = BLOCK_BYTES;
+	while (m->block_bytes > BLOCK_BYTES_MIN && blocks_total(r, m->block_bytes) > BLOCKS_BYTES)
+		m->block_bytes /= 2;
+	uint64_t total = blocks_total(r, m->block_bytes);
+	m->blocks_ahead = total * READ_BLOCKS_AHEAD_MAX <= AHEAD_BYTES ? READ_BLOCKS_AHEAD_MAX : total >= AHEAD_BYTES ? 1 : (unsigned)(AHEAD_BYTES / total);
+	m->frames = total <= 2 * BLOCK_BYTES;
+	r->pipe_means = (struct read_means){ .blocks = m->blocks, .block_bytes = m->block_bytes };
+}
+
+/* Nothing more is read of it. */
+static void feed_stop(struct run *r, struct feed *f)
 {
 	f->ended = true;
 	f->due = false;
+	share_means(r);
+}
+
+static void feed_end(struct run *r, struct feed *f)
+{
+	feed_stop(r, f);
 	for (size_t i = 0; i < f->n_branches; i++) {
 		branch_recognise(r, f, &f->branches[i], true);
 		lane_end(r->pipeline, f->branches[i].lane);
@@ -307,7 +345,8 @@ static size_t pipe_step(struct run *r, struct feed *f)
 	struct branch *b = f->has_headers ? NULL : &f->branches[0];
 	if (b && r->o.kind == RUN_FOLLOW)
 		lane_set_arrival(b->lane, r->o.now_ns);
-	n = reader_read_block(f->reader, b ? lane_block(b->lane) : &pieces, BLOCK_BYTES, r->diags);
+	reader_set_means(f->reader, &r->pipe_means, false);
+	n = reader_read_block(f->reader, b ? lane_block(b->lane) : &pieces, r->diags);
 	if (n == READER_WOULD_BLOCK) {
 		f->due = false;
 		n = 0;
@@ -336,7 +375,7 @@ static size_t pipe_step(struct run *r, struct feed *f)
 	}
 	f->heard_ns = r->o.now_ns;
 done:
-	block_release(&pieces);
+	block_pool_give(r->means.blocks, &pieces);
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -351,11 +390,10 @@ static size_t log_step(struct run *r, struct feed *f)
 	int64_t arrival = r->o.kind == RUN_FOLLOW && !r->first_round ? r->o.now_ns : TIME_NONE;
 
 	if (b && lane_ended(b->lane)) { /* not recognised: the rest is not read */
-		f->ended = true;
-		f->due = false;
+		feed_stop(r, f);
 		return 0;
 	}
-	enum tail_step step = tail_read(f->tail, b ? lane_block(b->lane) : &none, BLOCK_BYTES, &n, r->diags);
+	enum tail_step step = tail_read(f->tail, b ? lane_block(b->lane) : &none, &n, r->diags);
 	struct tail_file file = tail_file(f->tail);
 	switch (step) {
 	case TAIL_BYTES:
@@ -888,15 +926,18 @@ struct run *run_new(struct pipeline *p, const struct run_options *o, const struc
 	*r = (struct run){ .pipeline = p, .o = *o, .diags = diags, .n_feeds = streams->n, .total_bytes = stream_total_bytes(streams),
 			   .signals = -1, .epoll = -1, .timer = -1, .clock = -1 };
 	r->feeds = xcalloc(streams->n ? streams->n : 1, sizeof *r->feeds);
+	r->means = (struct read_means){ .workers = pipeline_workers(p), .blocks = pipeline_blocks(p) };
 	for (size_t i = 0; i < streams->n; i++) {
 		struct feed *f = &r->feeds[i];
 		f->stream = &streams->items[i];
 		f->is_stdin = f->stream->n_files == 1 && !strcmp(f->stream->files[0].path, "-");
 		if (is_pipe(f->stream))
 			continue;
-		f->tail = tail_new(f->stream, purposes[o->kind]);
-		tail_read_ahead(f->tail, pipeline_workers(p));
+		f->tail = tail_new(f->stream, purposes[o->kind], &r->means);
+		for (size_t k = 0; k < f->stream->n_files; k++)
+			f->bytes += f->stream->files[k].size;
 	}
+	share_means(r);
 	return r;
 }
 

@@ -5,9 +5,14 @@
 #include "base/block.h"
 #include "base/memory.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #define BLOCK_ALIGN ((size_t)4096)
+#define POOL_BLOCKS 16
+/* Smaller ones are no use to a reader, and one that has grown beyond this (for a long record) is not kept. */
+#define POOL_CAP_MIN (2 * BLOCK_FRONT)
+#define POOL_CAP_MAX ((size_t)512 << 10)
 
 void block_release(struct block *b)
 {
@@ -83,4 +88,58 @@ void block_take(struct block *b, struct block *from)
 		block_append(b, block_span(from));
 	}
 	block_clear(from);
+}
+
+struct block_pool {
+	pthread_mutex_t mutex;
+	struct block blocks[POOL_BLOCKS];
+	unsigned n;
+};
+
+struct block_pool *block_pool_new(void)
+{
+	struct block_pool *p = xcalloc(1, sizeof *p);
+
+	pthread_mutex_init(&p->mutex, NULL);
+	return p;
+}
+
+void block_pool_free(struct block_pool *p)
+{
+	if (!p)
+		return;
+	while (p->n)
+		block_release(&p->blocks[--p->n]);
+	pthread_mutex_destroy(&p->mutex);
+	free(p);
+}
+
+struct block block_pool_take(struct block_pool *p, size_t n)
+{
+	struct block b = BLOCK_INIT;
+
+	if (p) {
+		pthread_mutex_lock(&p->mutex);
+		if (p->n)
+			b = p->blocks[--p->n];
+		pthread_mutex_unlock(&p->mutex);
+	}
+	if (b.cap < BLOCK_FRONT + n + BLOCK_PADDING)
+		block_release(&b);
+	block_room(&b, n);
+	return b;
+}
+
+void block_pool_give(struct block_pool *p, struct block *b)
+{
+	if (p && b->cap >= POOL_CAP_MIN && b->cap <= POOL_CAP_MAX) {
+		block_clear(b);
+		pthread_mutex_lock(&p->mutex);
+		if (p->n < POOL_BLOCKS) {
+			p->blocks[p->n++] = *b;
+			*b = (struct block)BLOCK_INIT;
+		}
+		pthread_mutex_unlock(&p->mutex);
+	}
+	block_release(b);
 }

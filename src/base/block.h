@@ -45,4 +45,16 @@ void block_exchange(struct block *a, struct block *b);
 /* Puts all of `from` behind what is in b; from is empty then, with b's memory where that could be exchanged. */
 void block_take(struct block *b, struct block *from);
 
+/*
+ * Blocks that are not in use, for who needs one next: a few, the last that was given first, for it may still be in the cache. Of any thread. A pool
+ * may be NULL: then nothing is kept.
+ */
+struct block_pool;
+struct block_pool *block_pool_new(void);
+void block_pool_free(struct block_pool *p);
+/* An empty block with room for n bytes. */
+struct block block_pool_take(struct block_pool *p, size_t n);
+/* b is as new then. */
+void block_pool_give(struct block_pool *p, struct block *b);
+
 #endif

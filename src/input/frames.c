@@ -15,13 +15,12 @@
 #define PORTIONS 4
 #define PIECE_BYTES ((size_t)256 << 10)
 #define PIECES ((FRAMES_CONTENT_MAX + PORTION_BYTES) / PIECE_BYTES + 1)
-/* A piece that came back larger than this (a long record) is not kept. */
-#define PIECE_CAP_MAX (2 * PIECE_BYTES)
 /* Where a header does not say what a frame unpacks to. */
 #define CONTENT_RATIO 16
 
 struct portion {
 	struct job job;
+	struct block_pool *pool;
 	struct block in;        /* packed */
 	struct span rest;       /* of `in`: not unpacked yet */
 	size_t content;
@@ -33,15 +32,17 @@ struct portion {
 
 struct frames {
 	struct workers *workers;
+	struct block_pool *pool;
 	struct portion portions[PORTIONS]; /* a ring */
 	size_t first, n;
 };
 
-struct frames *frames_new(struct workers *w)
+struct frames *frames_new(struct workers *w, struct block_pool *pool)
 {
 	struct frames *f = xcalloc(1, sizeof *f);
 
 	f->workers = w;
+	f->pool = pool;
 	return f;
 }
 
@@ -55,7 +56,7 @@ void frames_free(struct frames *f)
 		struct portion *p = &f->portions[i];
 
 		for (size_t k = 0; k < PIECES; k++)
-			block_release(&p->pieces[k]);
+			block_pool_give(f->pool, &p->pieces[k]);
 		block_release(&p->in);
 		unpack_free(p->unpack);
 	}
@@ -98,11 +99,12 @@ bool frames_has_room(const struct frames *f)
 	return f->n < PORTIONS;
 }
 
-/* Fills one piece. */
+/* Fills one piece, which is empty. */
 static void piece_fill(struct portion *p, struct block *b)
 {
-	struct unpack_io io = { p->rest, true, block_room(b, PIECE_BYTES), PIECE_BYTES };
+	*b = block_pool_take(p->pool, PIECE_BYTES);
 
+	struct unpack_io io = { p->rest, true, block_room(b, PIECE_BYTES), PIECE_BYTES };
 	do
 		p->result = unpack_step(p->unpack, &io);
 	while (p->result == UNPACK_OUTPUT && io.out_room > 0);
@@ -119,11 +121,11 @@ static void portion_unpack(void *context)
 	while (p->n_pieces < most && p->result == UNPACK_OUTPUT) {
 		struct block *b = &p->pieces[p->n_pieces];
 
-		block_clear(b);
-		if (b->cap > PIECE_CAP_MAX)
-			block_release(b);
 		piece_fill(p, b);
-		p->n_pieces += b->len > 0;
+		if (b->len)
+			p->n_pieces++;
+		else
+			block_pool_give(p->pool, b);
 	}
 }
 
@@ -134,6 +136,7 @@ void frames_give(struct frames *f, struct span portion, size_t content)
 	assert(f->n < PORTIONS && content / PIECE_BYTES < PIECES);
 	block_clear(&p->in);
 	block_append(&p->in, portion);
+	p->pool = f->pool;
 	p->rest = block_span(&p->in);
 	p->content = content;
 	p->n_pieces = p->n_taken = 0;
@@ -154,12 +157,13 @@ enum frames_result frames_take(struct frames *f, struct block *to)
 		size_t before = to->len;
 
 		workers_wait(f->workers, &p->job);
-		if (p->n_taken < p->n_pieces) {
-			block_take(to, &p->pieces[p->n_taken++]);
-			return FRAMES_BYTES;
-		}
-		if (p->result == UNPACK_OUTPUT)
-			piece_fill(p, to);
+		struct block piece = BLOCK_INIT;
+		if (p->n_taken < p->n_pieces)
+			block_exchange(&piece, &p->pieces[p->n_taken++]);
+		else if (p->result == UNPACK_OUTPUT)
+			piece_fill(p, &piece);
+		block_take(to, &piece);
+		block_pool_give(f->pool, &piece);
 		if (to->len > before)
 			return FRAMES_BYTES;
 		if (p->result == UNPACK_DAMAGED)

@@ -18,8 +18,8 @@
 
 struct frames;
 
-/* w outlives it. */
-struct frames *frames_new(struct workers *w);
+/* w and pool outlive it. */
+struct frames *frames_new(struct workers *w, struct block_pool *pool);
 void frames_free(struct frames *f);
 /*
  * The bytes at the front of `in` that make a portion: whole frames, the skippable ones too. 0: there is none, because the first frame is not whole, or

@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INPUT_SIZE ((size_t)256 << 10)
+#define BLOCK_SIZE ((size_t)256 << 10)
+#define INPUT_SIZE ((size_t)64 << 10)
 /* The first read is short: of a plain file it is the only one that is copied. */
 #define SNIFF_SIZE ((size_t)4 << 10)
 /* Linux reads no more at once. */
@@ -30,8 +31,7 @@
 #define AHEAD_MIN ((uint64_t)128 << 10)
 #define AHEAD_PLAIN_MIN ((uint64_t)1 << 20)
 /* Unpacking goes by leaps; a file that is in memory is only copied. */
-#define AHEAD_ARCHIVE_BLOCKS AHEAD_BLOCKS_MAX
-#define AHEAD_PLAIN_BLOCKS 2
+#define AHEAD_PLAIN_BLOCKS 2u
 
 enum reader_state { READER_SNIFFING, READER_PLAIN, READER_ARCHIVE, READER_ENDED };
 
@@ -40,20 +40,24 @@ struct reader {
 	char *name;
 	enum reader_state state;
 	enum compression compression;
-	char *in; /* SNIFFING, and PLAIN until it is used up: SNIFF_SIZE; ARCHIVE: INPUT_SIZE */
+	char *in; /* SNIFFING, and PLAIN until it is used up: SNIFF_SIZE; ARCHIVE: INPUT_SIZE, with frames FRAMES_INPUT_MAX */
 	size_t in_pos, in_end;
 	bool in_last; /* the descriptor is at its end */
 	struct unpack *unpack;
 	uint64_t unpacked; /* bytes that came out of the archive */
 	uint64_t bytes_in;
 	bool regular;
-	struct workers *workers; /* NULL: nothing is read ahead */
-	struct ahead *ahead;
+	const struct read_means *means;
+	struct ahead *ahead; /* NULL: nothing is read ahead */
 	struct frames *frames; /* before that, the small frames at a zstd archive's beginning; NULL: none */
 	bool plain_ahead, begun_ahead, cut_last; /* cut_last: no further portion can be cut from here */
+	bool in_large; /* `in` is larger than INPUT_SIZE */
 	struct diag_list ahead_diags; /* what they have to say */
 	int64_t mtime_ns;
 };
+
+/* Of who reads alone. */
+static const struct read_means no_means = { .block_bytes = BLOCK_SIZE, .blocks_ahead = 1 };
 
 struct reader *reader_new(int fd, const char *name)
 {
@@ -64,6 +68,7 @@ struct reader *reader_new(int fd, const char *name)
 	r->name = xstrdup(name);
 	r->state = READER_SNIFFING;
 	r->mtime_ns = INT64_MIN;
+	r->means = &no_means;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		r->regular = true;
 		r->mtime_ns = file_time_ns(&st.st_mtim);
@@ -219,6 +224,10 @@ static ssize_t read_archive(struct reader *r, void *buf, size_t len, struct diag
 		}
 		assert(!io.in.len && !r->in_last);
 		r->in_pos = r->in_end = 0;
+		if (r->in_large) { /* its frames are done with */
+			r->in = xrealloc(r->in, INPUT_SIZE);
+			r->in_large = false;
+		}
 		n = read_fd(r, r->in, INPUT_SIZE, diags);
 		if (n < 0)
 			return n;
@@ -234,15 +243,17 @@ static ssize_t fill_ahead(void *context, void *buf, size_t len)
 	return r->state == READER_PLAIN ? read_plain(r, buf, len, &r->ahead_diags) : read_archive(r, buf, len, &r->ahead_diags);
 }
 
-void reader_read_ahead(struct reader *r, struct workers *w, bool plain)
+void reader_set_means(struct reader *r, const struct read_means *m, bool plain)
 {
-	r->workers = w;
+	r->means = m;
 	r->plain_ahead = plain && r->regular;
 }
 
 static ssize_t read_from_workers(struct reader *r, struct block *b, struct diag_list *diags)
 {
-	ssize_t n = ahead_read(r->ahead, b);
+	const struct read_means *m = r->means;
+	unsigned most = r->state == READER_PLAIN ? AHEAD_PLAIN_BLOCKS : READ_BLOCKS_AHEAD_MAX;
+	ssize_t n = ahead_read(r->ahead, b, m->blocks_ahead < most ? m->blocks_ahead : most, m->block_bytes);
 
 	for (size_t i = 0; n <= 0 && i < r->ahead_diags.n; i++) {
 		const struct diag *d = &r->ahead_diags.items[i];
@@ -307,13 +318,14 @@ static void begin_ahead(struct reader *r)
 	bool plain = r->state == READER_PLAIN;
 
 	r->begun_ahead = true;
-	if (!r->workers || (plain && !r->plain_ahead) || reader_size(r) < (plain ? AHEAD_PLAIN_MIN : AHEAD_MIN))
+	if (!r->means->workers || (plain && !r->plain_ahead) || reader_size(r) < (plain ? AHEAD_PLAIN_MIN : AHEAD_MIN))
 		return;
-	r->ahead = ahead_new(r->workers, plain ? AHEAD_PLAIN_BLOCKS : AHEAD_ARCHIVE_BLOCKS, fill_ahead, r);
-	if (r->compression != COMPRESSION_ZSTD)
+	r->ahead = ahead_new(r->means->workers, r->means->blocks, fill_ahead, r);
+	if (r->compression != COMPRESSION_ZSTD || !r->means->frames)
 		return;
 	r->in = xrealloc(r->in, FRAMES_INPUT_MAX);
-	r->frames = frames_new(r->workers);
+	r->in_large = true;
+	r->frames = frames_new(r->means->workers, r->means->blocks);
 }
 
 /* Sees to it that it is known what the file is. 1: it is; else as reader_read(). */
@@ -353,7 +365,7 @@ ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *d
 	return note(r, read_archive(r, buf, len, diags));
 }
 
-ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct diag_list *diags)
+ssize_t reader_read_block(struct reader *r, struct block *b, struct diag_list *diags)
 {
 	ssize_t n = begin(r, diags);
 
@@ -372,9 +384,13 @@ ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct 
 		return note(r, read_from_workers(r, b, diags));
 	if (r->state == READER_ENDED)
 		return READER_EOF;
-	n = reader_read(r, block_room(b, len), len, diags);
-	if (n > 0)
-		block_grow(b, (size_t)n);
+	struct block block = block_pool_take(r->means->blocks, r->means->block_bytes);
+	n = reader_read(r, block_room(&block, r->means->block_bytes), r->means->block_bytes, diags);
+	if (n > 0) {
+		block_grow(&block, (size_t)n);
+		block_take(b, &block);
+	}
+	block_pool_give(r->means->blocks, &block);
 	return n;
 }
 

@@ -22,12 +22,21 @@ struct reader *reader_new(int fd, const char *name);
 /* "-" is standard input. NULL with a diagnostic (what failed and what to do) when the file cannot be opened or is a directory. */
 struct reader *reader_open(const char *path, struct diag_list *diags);
 void reader_free(struct reader *r);
+/* What all readers of a run have in common. The numbers may change between two reads. */
+struct read_means {
+	struct workers *workers;    /* NULL: nothing is read ahead */
+	struct block_pool *blocks;  /* may be NULL */
+	size_t block_bytes;         /* what is read at once */
+	unsigned blocks_ahead;      /* of each archive; at least 1, at most READ_BLOCKS_AHEAD_MAX */
+	bool frames;                /* a .zst of many frames may take up to 18 MiB, to be unpacked by all workers (frames.h) */
+};
+#define READ_BLOCKS_AHEAD_MAX 16
 /*
- * From now on an archive in a file, unless it is small, is unpacked by these workers, ahead of the caller, who reads by reader_read_block() alone. What is
- * read, and what is said, stays the same. It takes up to 4 MiB, of a .zst of many frames 18 MiB (frames.h). w outlives
- * the reader. plain: so is another large file read, 512 KiB ahead; it must not grow, nor be sought in after the first reader_read_block().
+ * From now on these means are used by reader_read_block(), and the caller calls nothing else to read. Workers unpack an archive in a file, unless it is
+ * small, ahead of the caller. What is read, and what is said, stays the same. m outlives the reader. plain: so is another large file read, two blocks
+ * ahead at most; it must not grow, nor be sought in after the first reader_read_block().
  */
-void reader_read_ahead(struct reader *r, struct workers *w, bool plain);
+void reader_set_means(struct reader *r, const struct read_means *m, bool plain);
 
 #define READER_EOF 0
 #define READER_ERROR (-1)
@@ -39,8 +48,8 @@ void reader_read_ahead(struct reader *r, struct workers *w, bool plain);
  * into a buffer of 256 KiB or more.
  */
 ssize_t reader_read(struct reader *r, void *buf, size_t len, struct diag_list *diags);
-/* The same, behind what is in b. What was unpacked ahead is not copied, and may be more than len: up to 256 KiB. */
-ssize_t reader_read_block(struct reader *r, struct block *b, size_t len, struct diag_list *diags);
+/* The same, behind what is in b, whose memory may be another then: nothing is copied. Without means, and of a .zst of many frames, it is up to 256 KiB. */
+ssize_t reader_read_block(struct reader *r, struct block *b, struct diag_list *diags);
 
 /*
  * Reads the first bytes of a regular file and keeps them for reader_read(): what is done to the file after that cannot take them away. False: there are

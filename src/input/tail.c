@@ -12,7 +12,6 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/timestamp.h"
-#include "input/reader.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,7 +26,7 @@ struct tail {
 	const struct stream *stream;
 	enum tail_purpose purpose;
 	const char *live_path;
-	struct workers *workers; /* who read ahead; NULL: nobody */
+	const struct read_means *means;
 	bool rotates;            /* live_path is the log's own name: its other generations are looked for beside it */
 	size_t next_named;       /* of the stream's files, which come first */
 
@@ -62,13 +61,14 @@ struct tail {
 
 /* ---- positions ---- */
 
-struct tail *tail_new(const struct stream *s, enum tail_purpose purpose)
+struct tail *tail_new(const struct stream *s, enum tail_purpose purpose, const struct read_means *m)
 {
 	struct tail *t = xcalloc(1, sizeof *t);
 	const char *newest = s->n_files ? s->files[s->n_files - 1].path : s->log_path;
 
 	t->stream = s;
 	t->purpose = purpose;
+	t->means = m;
 	/* A generation that is named alone is a file like any other. */
 	t->rotates = s->in_town || strcmp(newest, s->log_path) == 0;
 	t->live_path = t->rotates ? s->log_path : newest;
@@ -77,11 +77,6 @@ struct tail *tail_new(const struct stream *s, enum tail_purpose purpose)
 	if (s->in_town && purpose != TAIL_REPLAY)
 		t->next_named = s->n_files;
 	return t;
-}
-
-void tail_read_ahead(struct tail *t, struct workers *w)
-{
-	t->workers = w;
 }
 
 void tail_free(struct tail *t)
@@ -1139,8 +1134,10 @@ static size_t old_read(struct tail *t, char *buf, size_t len)
 	return 0;
 }
 
-enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *ret_len, struct diag_list *diags)
+enum tail_step tail_read(struct tail *t, struct block *b, size_t *ret_len, struct diag_list *diags)
 {
+	size_t len = t->means->block_bytes;
+
 	*ret_len = 0;
 	if (!t->reader)
 		return find_next(t, diags);
@@ -1167,8 +1164,8 @@ enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *re
 				return step;
 			t->at_end = false;
 		}
-		reader_read_ahead(t->reader, t->workers, t->purpose == TAIL_REPLAY);
-		ssize_t n = reader_read_block(t->reader, b, len, diags);
+		reader_set_means(t->reader, t->means, t->purpose == TAIL_REPLAY);
+		ssize_t n = reader_read_block(t->reader, b, diags);
 		t->is_plain = reader_compression(t->reader) == COMPRESSION_NONE;
 		/* It may have been cut off, and written beyond this place, since it was looked at. */
 		if (n > 0 && t->offset && t->is_plain && t->is_regular && t->purpose != TAIL_REPLAY && !verify(t)) {

@@ -26,7 +26,7 @@
 #include "base/block.h"
 #include "base/codec.h"
 #include "base/diag.h"
-#include "base/workers.h"
+#include "input/reader.h"
 #include "input/stream.h"
 #include <sys/types.h>
 
@@ -42,11 +42,12 @@ enum tail_purpose {
 	TAIL_FOLLOW, /* to the log's present end, again and again */
 };
 
-/* s: not standard input; it outlives the tail. */
-struct tail *tail_new(const struct stream *s, enum tail_purpose purpose);
+/*
+ * s: not standard input. By m it reads: workers may unpack archives, and in a replay read other large files (reader_set_means()). Both outlive the
+ * tail.
+ */
+struct tail *tail_new(const struct stream *s, enum tail_purpose purpose, const struct read_means *m);
 void tail_free(struct tail *t);
-/* Archives may be unpacked by workers, and in a replay other large files be read: reader_read_ahead(). */
-void tail_read_ahead(struct tail *t, struct workers *w);
 
 enum tail_step {
 	TAIL_BYTES,    /* *ret_len bytes were put behind those in the block */
@@ -56,8 +57,8 @@ enum tail_step {
 	TAIL_BACK,     /* and then those of the file before: tail_file() */
 	TAIL_AT_END,   /* nothing more for now (TAIL_REPLAY: ever) */
 };
-/* Diagnostics are added once for each trouble; the call goes on behind it. len: at least 4096, best 256 KiB; see reader_read_block(). */
-enum tail_step tail_read(struct tail *t, struct block *b, size_t len, size_t *ret_len, struct diag_list *diags);
+/* Diagnostics are added once for each trouble; the call goes on behind it. See reader_read_block(). */
+enum tail_step tail_read(struct tail *t, struct block *b, size_t *ret_len, struct diag_list *diags);
 
 struct tail_file {
 	const char *shown;   /* valid until the next call of tail_read() */

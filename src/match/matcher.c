@@ -827,13 +827,13 @@ const uint32_t *matcher_unfiltered(const struct matcher *m)
 	return m->unfiltered;
 }
 
-void matcher_take_stats(struct matcher *m, struct matcher *from)
+void matcher_take_stats(struct matcher *m, struct matcher_stats *to)
 {
-	m->stats.scanned_records += from->stats.scanned_records;
-	m->stats.candidates += from->stats.candidates;
-	m->stats.matched += from->stats.matched;
-	m->stats.regex_limit_hits += from->stats.regex_limit_hits;
-	from->stats = (struct matcher_stats){ 0 };
+	to->scanned_records += m->stats.scanned_records;
+	to->candidates += m->stats.candidates;
+	to->matched += m->stats.matched;
+	to->regex_limit_hits += m->stats.regex_limit_hits;
+	m->stats = (struct matcher_stats){ 0 };
 }
 
 const struct matcher_stats *matcher_stats(const struct matcher *m)

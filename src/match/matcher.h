@@ -40,8 +40,8 @@ struct matcher_stats {
 	uint64_t scanned_records, candidates, matched, regex_limit_hits;
 };
 const struct matcher_stats *matcher_stats(const struct matcher *m);
-/* Adds what another one counted, which begins anew. */
-void matcher_take_stats(struct matcher *m, struct matcher *from);
+/* Adds what it counted, and it begins anew. */
+void matcher_take_stats(struct matcher *m, struct matcher_stats *to);
 
 /* Does one atom, or a sub-expression, hold? For explain: the same code paths as matcher_match. */
 bool matcher_expr_holds(struct matcher *m, const struct expr *x, struct event *e);

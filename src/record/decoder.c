@@ -640,7 +640,7 @@ static int64_t first_stamp(const struct decoder *d, struct span block, bool fina
 		d->ops->begins(&scratch, span_of(block.ptr, newline ? (size_t)(newline - block.ptr) : block.len), &stamp_ns);
 		block = newline ? span_from(block, (size_t)(newline - block.ptr) + 1) : span_of(block.ptr, 0);
 	}
-	if (d->ops->state_free)
+	if (d->ops->state_new)
 		d->ops->state_free(scratch.state);
 	return stamp_ns;
 }

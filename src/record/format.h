@@ -34,7 +34,7 @@ struct format_ops {
 	bool stamp_first;
 	/* Every line is a record of its own: begins() always returns true, and a record is complete at its newline. */
 	bool single_line;
-	/* May all be NULL together. */
+	/* May all be NULL together; state_new alone, where parse() makes it. */
 	void *(*state_new)(struct format_context *c);
 	void (*state_free)(void *state);
 	void (*state_save)(const void *state, struct buffer *out);

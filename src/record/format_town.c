@@ -47,10 +47,12 @@ static const struct town_type {
 #undef T
 };
 
-static void *town_state_new(struct format_context *c)
+/* Made by who parses: most decoders only frame. */
+static inline struct agent_memo *memo_of(struct format_context *c)
 {
-	(void)c;
-	return xcalloc(1, sizeof(struct agent_memo));
+	if (!c->state)
+		c->state = xcalloc(1, sizeof(struct agent_memo));
+	return c->state;
 }
 
 static bool town_begins(struct format_context *c, struct span line, int64_t *ret_time)
@@ -356,14 +358,15 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	word = span_of(p, (size_t)((word_end ? word_end : line_end) - p));
 	if (t && t->detail == DETAIL_NUDGE && !span_starts_with(detail, SPAN("nudged with \""))) {
 		event_write_end(e, &w);
-		if (fork_nudge(c->state, e, word, detail, newline))
+		if (fork_nudge(memo_of(c), e, word, detail, newline))
 			return PARSE_EVENT;
 	}
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		struct span agent = agent_memo_write(c->state, &w, word, &e->arena);
+		struct agent_memo *memo = memo_of(c);
+		struct span agent = agent_memo_write(memo, &w, word, &e->arena);
 
 		if (t) {
-			add_detail(c->state, e, &w, t, agent, detail, newline);
+			add_detail(memo, e, &w, t, agent, detail, newline);
 			return PARSE_EVENT;
 		}
 		event_write_text(&w, FIELD_MESSAGE, detail);
@@ -402,6 +405,5 @@ const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,
 	.stamp_first = true,
-	.state_new = town_state_new,
 	.state_free = free,
 };

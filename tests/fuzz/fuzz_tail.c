@@ -41,6 +41,8 @@ static void store(struct span text)
 	close(fd);
 }
 
+static const struct read_means means = { .block_bytes = 8192, .blocks_ahead = 1 };
+
 /* Returns how many bytes came. */
 static size_t read_all(struct tail *t, struct span text, struct diag_list *diags)
 {
@@ -49,7 +51,7 @@ static size_t read_all(struct tail *t, struct span text, struct diag_list *diags
 
 	for (int steps = 0;; steps++) {
 		must(steps < 10000);
-		enum tail_step step = tail_read(t, &block, 8192, &n, diags);
+		enum tail_step step = tail_read(t, &block, &n, diags);
 		if (step == TAIL_AT_END)
 			break;
 		must((step == TAIL_BYTES) == (n > 0));
@@ -80,11 +82,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	store(text);
 	struct codec_reader in = { at, at + n, false };
-	struct tail *t = tail_new(&stream, TAIL_RESUME);
+	struct tail *t = tail_new(&stream, TAIL_RESUME, &means);
 	if (tail_load(t, &in)) {
 		tail_save(t, &first);
 		struct codec_reader again = { first.data, first.data + first.len, false };
-		struct tail *u = tail_new(&stream, TAIL_RESUME);
+		struct tail *u = tail_new(&stream, TAIL_RESUME, &means);
 		must(tail_load(u, &again) && again.ptr == again.end);
 		tail_save(u, &second);
 		must(span_equal(buffer_span(&first), buffer_span(&second)));
@@ -95,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			/* What was read stays read. */
 			buffer_clear(&second);
 			tail_save(t, &second);
-			u = tail_new(&stream, TAIL_RESUME);
+			u = tail_new(&stream, TAIL_RESUME, &means);
 			again = (struct codec_reader){ second.data, second.data + second.len, false };
 			must(tail_load(u, &again) && read_all(u, text, &diags) == 0);
 			tail_free(u);

@@ -121,14 +121,19 @@ static void read_all_by(struct span archive, struct workers *w, size_t read_size
 {
 	struct reader *r = reader_new(memory_file(archive), "test");
 	struct block block = BLOCK_INIT;
+	struct block_pool *pool = w ? block_pool_new() : NULL;
+	struct read_means means = { .workers = w, .blocks = pool, .block_bytes = read_size, .blocks_ahead = 1, .frames = true };
 	ssize_t n;
 
-	reader_read_ahead(r, w, true);
+	reader_set_means(r, &means, true);
 	for (;;) {
 		/* Something stands in front, a different length each time. */
 		for (size_t i = 0; i < out->len % 5; i++)
 			block_append(&block, SPAN("."));
-		n = reader_read_block(r, &block, read_size, diags);
+		/* Others come and go. */
+		means.blocks_ahead = 1 + out->len % READ_BLOCKS_AHEAD_MAX;
+		means.block_bytes = read_size + out->len % 7;
+		n = reader_read_block(r, &block, diags);
 		if (n <= 0)
 			break;
 		ck_assert_uint_eq(block.len, out->len % 5 + (size_t)n);
@@ -138,10 +143,11 @@ static void read_all_by(struct span archive, struct workers *w, size_t read_size
 	}
 	ck_assert(n == READER_EOF || n == READER_ERROR);
 	ck_assert_uint_eq(diags->n_errors, n == READER_ERROR);
-	ck_assert_int_eq(reader_read_block(r, &block, 1, diags), READER_EOF);
+	ck_assert_int_eq(reader_read_block(r, &block, diags), READER_EOF);
 	ck_assert_uint_eq(reader_size(r), archive.len);
 	reader_free(r);
 	block_release(&block);
+	block_pool_free(pool);
 }
 
 static void read_all(struct span archive, size_t read_size, struct buffer *out, struct diag_list *diags)
@@ -274,9 +280,11 @@ static void free_while_ahead(struct span file, struct workers *w)
 		struct reader *r = reader_new(memory_file(file), "test");
 		struct block block = BLOCK_INIT;
 
-		reader_read_ahead(r, w, true);
+		const struct read_means means = { .workers = w, .block_bytes = 1000, .blocks_ahead = READ_BLOCKS_AHEAD_MAX, .frames = true };
+
+		reader_set_means(r, &means, true);
 		for (int i = 0; i < n; i++)
-			ck_assert_int_gt(reader_read_block(r, &block, 1000, &diags), 0);
+			ck_assert_int_gt(reader_read_block(r, &block, &diags), 0);
 		reader_free(r);
 		block_release(&block);
 		diag_list_release(&diags);

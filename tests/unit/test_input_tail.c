@@ -119,6 +119,8 @@ static void prune(const char *path, int from, int to, bool in_place)
 
 /* ---- reading ---- */
 
+static const struct read_means means = { .block_bytes = 64 << 10, .blocks_ahead = 1 };
+
 struct reading {
 	const char *name;
 	unsigned mode;
@@ -144,7 +146,7 @@ static void begin(struct reading *r)
 	while (i + 1 < r->streams.n && !strstr(r->streams.items[i].log_path, "town.log"))
 		i++;
 	ck_assert_msg(i < r->streams.n, "%s: no stream", r->name);
-	r->tail = tail_new(&r->streams.items[i], r->mode & LIVE ? TAIL_FOLLOW : TAIL_RESUME);
+	r->tail = tail_new(&r->streams.items[i], r->mode & LIVE ? TAIL_FOLLOW : TAIL_RESUME, &means);
 	if (r->saved.len) {
 		struct codec_reader in = { r->saved.data, r->saved.data + r->saved.len, false };
 		ck_assert(tail_load(r->tail, &in) && in.ptr == in.end);
@@ -206,7 +208,7 @@ static void read_all(struct reading *r)
 		begin(r);
 	for (int steps = 0;; steps++) {
 		ck_assert_msg(steps < 10000, "%s: does not come to an end", r->name);
-		enum tail_step step = tail_read(r->tail, &block, 64 << 10, &n, &r->diags);
+		enum tail_step step = tail_read(r->tail, &block, &n, &r->diags);
 		ck_assert_uint_eq(block.len, n);
 		if (step == TAIL_BYTES)
 			buffer_append_span(&r->text, block_span(&block));
