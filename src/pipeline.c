@@ -616,7 +616,7 @@ static void let_go_first(struct pipeline *p)
 }
 
 /* What is held in front of the lane's next event. */
-static void let_go_before(struct pipeline *p, int64_t order_ns, const struct lane *l)
+static inline void let_go_before(struct pipeline *p, int64_t order_ns, const struct lane *l)
 {
 	while (p->order.n && order_goes_before(&p->order, order_ns, &l->source, l->name, l->sequence))
 		let_go_first(p);

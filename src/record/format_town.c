@@ -246,15 +246,15 @@ static __attribute__((noinline)) bool fork_nudge(struct agent_memo *m, struct ev
 	return true;
 }
 
-/* Ends the event with what stands behind the agent. */
+/* Ends the event with what stands behind the agent. quoted: that is 'nudged with "'. */
 INLINE void add_detail(struct agent_memo *m, struct event *e, struct event_writer *w, const struct town_type *t, struct span agent,
-		       struct span detail, const char *newline)
+		       struct span detail, bool quoted, const char *newline)
 {
 	struct span rest, exit_reason = SPAN("");
 
 	if (t->detail == DETAIL_NUDGE) {
 		event_write_text(w, FIELD_TARGET, agent);
-		if (span_starts_with(detail, SPAN("nudged with "))) {
+		if (quoted || span_starts_with(detail, t->verb)) {
 			write_nudge(m, w, line_of(span_from(detail, t->verb.len), newline), &e->arena);
 			event_write_end(e, w);
 			return;
@@ -329,6 +329,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	const struct town_type *t;
 	struct event_writer w;
 	struct span type, word, detail;
+	bool quoted;
 
 	if (raw.len == 0)
 		return PARSE_NOTHING;
@@ -356,7 +357,8 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	detail.ptr = word_end ? word_end + 1 : line_end;
 	detail.len = (size_t)(end - detail.ptr);
 	word = span_of(p, (size_t)((word_end ? word_end : line_end) - p));
-	if (t && t->detail == DETAIL_NUDGE && !span_starts_with(detail, SPAN("nudged with \""))) {
+	quoted = t && t->detail == DETAIL_NUDGE && span_starts_with(detail, SPAN("nudged with \""));
+	if (t && t->detail == DETAIL_NUDGE && !quoted) {
 		event_write_end(e, &w);
 		if (fork_nudge(memo_of(c), e, word, detail, newline))
 			return PARSE_EVENT;
@@ -366,7 +368,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 		struct span agent = agent_memo_write(memo, &w, word, &e->arena);
 
 		if (t) {
-			add_detail(memo, e, &w, t, agent, detail, newline);
+			add_detail(memo, e, &w, t, agent, detail, quoted, newline);
 			return PARSE_EVENT;
 		}
 		event_write_text(&w, FIELD_MESSAGE, detail);
