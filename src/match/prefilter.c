@@ -746,10 +746,21 @@ static void keys_confirm(const struct pass *pass, struct sink *s, size_t at)
 		pass_confirm(pass, s, at, k.alone);
 }
 
+/* Of which of eight grams the map says something: the highest bit in the byte of each, the first one lowest. */
+static inline uint64_t grams_set(const uint8_t *map, const uint32_t *h)
+{
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+	uint32_t a = map[h[0]] | (uint32_t)map[h[1]] << 8 | (uint32_t)map[h[2]] << 16 | (uint32_t)map[h[3]] << 24;
+	uint32_t b = map[h[4]] | (uint32_t)map[h[5]] << 8 | (uint32_t)map[h[6]] << 16 | (uint32_t)map[h[7]] << 24;
+	uint64_t said = a | (uint64_t)b << 32;
+
+	return (((said & low) + low) | said) & ~low;
+}
+
 static void long_scan(const struct pass *pass, struct sink *s)
 {
 	const uint8_t *map = pass->map;
-	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS + 1];
+	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS];
 
 	for (size_t start = 0; start < s->len; start += STRETCH_GRAMS * LONG_STRIDE) {
 		/* Whole words: up to 31 bytes behind the end, which pass_confirm rejects. */
@@ -773,10 +784,9 @@ static void long_scan(const struct pass *pass, struct sink *s)
 		for (; words; words &= words - 1) {
 			unsigned first = (unsigned)__builtin_ctzll(words) * 8;
 
-			for (unsigned i = first; i < first + 8; i++) {
-				at[n_found] = (uint32_t)(start + i * LONG_STRIDE);
-				n_found += map[hashes[i]] != 0;
-			}
+			/* Mostly it is one. */
+			for (uint64_t set = grams_set(map, hashes + first); set; set &= set - 1)
+				at[n_found++] = (uint32_t)(start + (first + (unsigned)__builtin_ctzll(set) / 8) * LONG_STRIDE);
 		}
 		for (size_t i = 0; i < n_found; i++) {
 			struct keys k = keys_at(s->text, at[i]);
