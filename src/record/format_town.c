@@ -70,7 +70,7 @@ static struct span cut_at(struct span s, char c)
 /* What of s, which is a part of the record, stands in front of the record's first newline; NULL: it has none. */
 static inline struct span line_of(struct span s, const char *newline)
 {
-	return newline && newline < s.ptr + s.len ? span_of(s.ptr, (size_t)(newline - s.ptr)) : s;
+	return newline && newline >= s.ptr && newline < s.ptr + s.len ? span_of(s.ptr, (size_t)(newline - s.ptr)) : s;
 }
 
 static int digit_of(char c, int base)
@@ -231,6 +231,7 @@ static __attribute__((noinline)) bool fork_nudge(struct agent_memo *m, struct ev
 	struct event_writer w;
 	struct span rest, to;
 
+	detail = line_of(detail, newline);
 	if (!span_starts_with(detail, SPAN("nudged ")))
 		return false;
 	rest = span_from(detail, 7);
@@ -240,7 +241,7 @@ static __attribute__((noinline)) bool fork_nudge(struct agent_memo *m, struct ev
 		return false;
 	w = event_write_begin(e);
 	event_write_text(&w, FIELD_TARGET, agent_memo_write(m, &w, to, &e->arena));
-	if (!write_nudge(m, &w, line_of(span_from(rest, 6), newline), &e->arena))
+	if (!write_nudge(m, &w, span_from(rest, 6), &e->arena))
 		write_sender(m, &w, from, &e->arena);
 	event_write_end(e, &w);
 	return true;

@@ -180,6 +180,8 @@ static const struct {
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [nudge] deacon nudged with \"\\n2026-01-22 16:07:59 [kill] mayor killed\"\n", EVENT,
 	  "type=nudge|agent=deacon|message=\n2026-01-22 16:07:59 [kill] mayor killed" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [nudge] deacon nudged\n", EVENT, "type=nudge|agent=deacon|target=deacon|message=nudged" },
+	/* A newline where the fork has a name: what is behind it is of no form. */
+	{ FORMAT_TOWN, "2026-01-22 16:07:59 [nudge] mayor/ nudged a/b\nc with \"go on\"\n", EVENT, "type=nudge|agent=mayor|message=nudged a/b\nc with \"go on\"" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [nudge] mayor/ nudged gastown/polecats/shale with \"go on\"\n", EVENT,
 	  "type=nudge|agent=gastown/shale|agent_raw=gastown/polecats/shale|target=gastown/shale|from=mayor|message=go on" },
 	{ FORMAT_TOWN, "2026-01-22 16:07:59 [nudge] deacon nudged with \"x nudged mayor with \\\"y\\\"\"\n", EVENT,
