@@ -792,7 +792,7 @@ static void long_scan(const struct pass *pass, struct sink *s)
 			struct keys k = keys_at(s->text, at[i]);
 
 			at[n_kept] = at[i];
-			n_kept += may_be_key(pass, k.before) | may_be_key(pass, k.behind) | may_be_key(pass, k.alone);
+			n_kept += (size_t)may_be_key(pass, k.before) | (size_t)may_be_key(pass, k.behind) | (size_t)may_be_key(pass, k.alone);
 		}
 		s->n_confirmed += n_found;
 		for (size_t i = 0; i < n_kept; i++)
