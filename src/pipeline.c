@@ -1130,6 +1130,36 @@ static void let_go(struct pipeline *p, int64_t before_ns)
 		let_go_first(p);
 }
 
+/* Can an event of the lane that is not read yet take its place at the watermark? What stands behind its own newest stamp is moved to that, less the lateness. */
+static bool may_be_late(const struct pipeline *p, const struct lane *l)
+{
+	return !l->ended && (l->newest_ns == TIME_NONE || l->newest_ns - p->o.lateness_ns <= p->watermark_ns);
+}
+
+/*
+ * Hands on what stands at the watermark, as far as nothing can come in front of it any more: what was late is there, and where a log's time jumps back far
+ * (it was put together in the wrong order) all of it is, until the newest stamp moves on.
+ */
+static void let_go_late(struct pipeline *p)
+{
+	const struct lane *least = NULL;
+
+	if (!p->order.n || order_first(&p->order) != p->watermark_ns)
+		return;
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		const struct lane *l = p->lanes[i];
+		if (!may_be_late(p, l))
+			continue;
+		if (!l->has_source)
+			return;
+		if (!least || l->source.rank < least->source.rank || (l->source.rank == least->source.rank && strcmp(l->name, least->name) < 0))
+			least = l;
+	}
+	while (p->order.n && order_first(&p->order) == p->watermark_ns &&
+	       (!least || order_goes_before(&p->order, p->watermark_ns, &least->source, least->name, least->sequence)))
+		let_go_first(p);
+}
+
 void pipeline_set_direct(struct pipeline *p, bool direct)
 {
 	if (!direct)
@@ -1162,6 +1192,7 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns)
 	if (p->watermark_ns == TIME_NONE)
 		goto done;
 	let_go(p, p->watermark_ns);
+	let_go_late(p);
 	bound = p->watermark_ns;
 	if (p->o.until_ns != TIME_NONE)
 		bound = least(bound, p->o.until_ns);
