@@ -1137,8 +1137,8 @@ static bool may_be_late(const struct pipeline *p, const struct lane *l)
 }
 
 /*
- * Hands on what stands at the watermark, as far as nothing can come in front of it any more: what was late is there, and where a log's time jumps back far
- * (it was put together in the wrong order) all of it is, until the newest stamp moves on.
+ * In a replay, all of whose lanes are there: hands on what stands at the watermark, as far as nothing can come in front of it any more. What was late is
+ * there, and where a log's time jumps back far (it was put together in the wrong order) all of it is, until the newest stamp moves on.
  */
 static void let_go_late(struct pipeline *p)
 {
@@ -1192,7 +1192,8 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns)
 	if (p->watermark_ns == TIME_NONE)
 		goto done;
 	let_go(p, p->watermark_ns);
-	let_go_late(p);
+	if (p->direct)
+		let_go_late(p);
 	bound = p->watermark_ns;
 	if (p->o.until_ns != TIME_NONE)
 		bound = least(bound, p->o.until_ns);
