@@ -38,7 +38,7 @@ struct batch_event {
 	int64_t time_ns, snapshot_ns;
 	struct span raw;
 };
-/* More would wait for the first one, which frames and runs the engine, and take memory: up to 2 MiB each. */
+/* More would wait for the first one, which frames and runs the engine, and take memory: some 1 MiB each. */
 #define THREADS_MAX 8
 #define BATCH_EVENTS_MAX 3072 /* what stands behind them in the block is parsed when it is handed on */
 
