@@ -7,6 +7,7 @@ tocsin_lib += \
 	src/base/cpu.c src/base/cpu.h \
 	src/base/diag.c src/base/diag.h \
 	src/base/disk.c src/base/disk.h \
+	src/base/find.h \
 	src/base/map.c src/base/map.h \
 	src/base/memory.c src/base/memory.h \
 	src/base/quote.c src/base/quote.h \
