@@ -231,6 +231,21 @@ sub say_step { print "# ", @_, "\n" if $verbose && $w && !$w->{silent} }
 
 sub path_of { my ($log, $name) = @_; return "$w->{dir}/town/" . dirname($log->{path}) . "/$name" }
 
+# Changes a file at the simulated time. The kernel stamps it with its own before that: a follower that looked in between would keep a time of the far
+# future, and what is rotated after it would be older. So it stands still meanwhile.
+sub stamped
+{
+	my ($file, $change, @times) = @_;
+	@times = ($w->{now} / 1000) x 2 unless @times;
+	if ($session) {
+		kill 'STOP', $session;
+		sleep 0.0001 until (read_file("/proc/$session/stat") =~ /.*\) (\S)/s ? $1 : 'Z') =~ /[TZX]/;
+	}
+	$change->();
+	utime @times, $file;
+	kill 'CONT', $session if $session;
+}
+
 sub append_bytes
 {
 	my ($log, $bytes) = @_;
@@ -246,9 +261,8 @@ sub append_bytes
 	}
 	open my $f, '>>', $file or die "$file: $!";
 	binmode $f;
-	syswrite($f, $bytes) == length $bytes or die "$file: $!";
+	stamped($file, sub { syswrite($f, $bytes) == length $bytes or die "$file: $!" });
 	close $f;
-	utime $w->{now} / 1000, $w->{now} / 1000, $file;
 	$log->{written} += length $bytes;
 	$log->{mid_line} = substr($bytes, -1) ne "\n";
 }
@@ -527,18 +541,16 @@ sub rotate
 	my $name = make_room($log) // return 1;
 	my $live = path_of($log, basename($log->{path}));
 	if ($copy) {
-		write_file(path_of($log, $name), read_file($live));
-		utime $w->{now} / 1000, $w->{now} / 1000, path_of($log, $name);
-		truncate $live, 0 or die "$live: $!";
-		utime $w->{now} / 1000, $w->{now} / 1000, $live;
+		my $copy_path = path_of($log, $name);
+		stamped($copy_path, sub { write_file($copy_path, read_file($live)) });
+		stamped($live, sub { truncate $live, 0 or die "$live: $!" });
 	} else {
 		rename $live, path_of($log, $name) or die "$live: $!";
 	}
 	push @{ $log->{generations} }, { name => $name, start => $log->{live}, end => $log->{written} };
 	$log->{live} = $copy ? $log->{written} : undef;
 	if (!$copy && $step->{create} && !$log->{mid_line}) {
-		write_file($live, '');
-		utime $w->{now} / 1000, $w->{now} / 1000, $live;
+		stamped($live, sub { write_file($live, '') });
 		$log->{live} = $log->{written};
 	}
 	counted($copy ? 'copytruncate' : 'rename');
@@ -569,8 +581,7 @@ sub compress
 	$log->{packing} = $g;
 	counted('compressions');
 	if ($step->{half}) {
-		write_file("$path.$step->{how}", substr($archive, 0, length($archive) / 2));
-		utime @times, "$path.$step->{how}";
+		stamped("$path.$step->{how}", sub { write_file("$path.$step->{how}", substr($archive, 0, length($archive) / 2)) }, @times);
 	} else {
 		finish_packing($log);
 	}
