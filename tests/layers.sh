@@ -1,6 +1,7 @@
 #!/bin/sh
 # Who may include whom: main, pipeline → emit → engine → match → rule → record → base; input → base. An include names
 # its folder ("match/prefilter.h"), so that one line shows the layer; only the program's own headers have none.
+# And that every file is listed in a local.mk: what is not is missing in a distribution.
 cd "${TOCSIN_SOURCE:-.}/src" || exit 99
 n=0
 check() # FOLDER, then the folders that it may include
@@ -24,4 +25,11 @@ check match rule record base
 check engine match rule record base
 check emit engine match rule record base
 check . emit engine match rule record input base
+n=$((n + 1))
+for file in *.[ch] */*.[ch]; do
+	grep -qF "src/$file" local.mk */local.mk || echo "# src/$file"
+done > "$bad"
+[ ! -s "$bad" ] || printf 'not '
+echo "ok $n - every file is listed"
+cat "$bad"
 echo "1..$n"
