@@ -36,6 +36,7 @@ struct batch_event {
 	enum event_kind kind;
 	bool snapshot_complete;
 	int64_t time_ns, snapshot_ns;
+	uint64_t agent_number;
 	struct span raw;
 };
 /* More would wait for the first one, which frames and runs the engine, and take memory: some 1 MiB each. */
@@ -803,6 +804,7 @@ static void batch_event_show(struct pipeline *p, const struct lane *l, const str
 	shown->source = &l->source;
 	shown->origin = origin_of(b, l, &b->records.items[e->record]);
 	shown->raw = e->raw;
+	shown->agent_number = e->agent_number;
 	shown->snapshot_ns = e->snapshot_ns;
 	shown->snapshot_complete = e->snapshot_complete;
 }
@@ -924,6 +926,7 @@ static void batch_look(void *context)
 			.kind = e->kind,
 			.snapshot_complete = e->snapshot_complete,
 			.time_ns = e->time_ns, .snapshot_ns = e->snapshot_ns,
+			.agent_number = e->agent_number,
 			.raw = e->raw,
 		};
 		if (e->n_values)

@@ -96,54 +96,58 @@ static bool is_taken(struct engine *en, struct taken *t, const struct correlatio
 	return false;
 }
 
-static bool window_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
+/* taken: NULL where the rule has one input only. */
+static bool window_input(struct engine *en, const struct rule *r, uint32_t i, struct taken *taken, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
-	bool fires = false;
-	struct taken taken = TAKEN_INIT;
+	double number = 0;
+	string_id value = 0;
+	bool has_value = true;
 
-	for (uint32_t i = inputs.first; i < inputs.end; i++) {
-		if (!bit_test(en->fired, k->inputs[i].rule))
-			continue;
-		double number = 0;
-		string_id value = 0;
-		bool has_value = true;
-		if (k->type == CORRELATION_VALUE_COUNT)
-			has_value = (value = value_tuple(en, k, o)) != 0;
-		else if (k->type != CORRELATION_EVENT_COUNT)
-			has_value = value_number(k, o, &number);
-		const struct key *key = has_value ? key_of(en, r->index, i, o) : NULL;
-		if (!key) {
-			key_missing(en, r, has_value ? k->inputs[i].keys : k->value_fields, has_value ? k->n_keys : k->n_value_fields, o);
-			strings_unref(&en->strings, value);
-			continue;
-		}
-		struct cell *c = cell_get(en, r->index, key);
-		if (k->n_inputs > 1 && is_taken(en, &taken, k, c)) {
-			strings_unref(&en->strings, value);
-			continue; /* matched by two inputs: one event all the same */
-		}
-		window_expire(en, c, k->timespan_ns);
-		if (o->time_ns <= en->now_ns - k->timespan_ns) {
-			if (traced(en, r->index))
-				trace_tell(en, TRACE_NOT_USED, c, o);
-			strings_unref(&en->strings, value);
-			continue; /* so late that it is out of the window */
-		}
-		window_add(en, c, o, number, value);
-		expires_at_least(c, later(o->time_ns, k->timespan_ns));
-		double now_value = window_value(en, c, k);
-		bool holds = bounds_hold(k, now_value);
-		if (traced(en, r->index))
-			trace_tell_value(en, TRACE_EVALUATED, c, o, now_value, holds);
-		if (holds) {
-			fires = true;
-			incident_hold(en, c, o, now_value);
-		} else if (c->incident) {
-			incident_evidence(en, c, o, now_value);
-		}
-		cell_schedule(en, c);
+	if (k->type == CORRELATION_VALUE_COUNT)
+		has_value = (value = value_tuple(en, k, o)) != 0;
+	else if (k->type != CORRELATION_EVENT_COUNT)
+		has_value = value_number(k, o, &number);
+	const struct key *key = has_value ? key_of(en, r->index, i, o) : NULL;
+	if (!key) {
+		key_missing(en, r, has_value ? k->inputs[i].keys : k->value_fields, has_value ? k->n_keys : k->n_value_fields, o);
+		strings_unref(&en->strings, value);
+		return false;
 	}
+	struct cell *c = cell_get(en, r->index, key);
+	if (taken && is_taken(en, taken, k, c)) {
+		strings_unref(&en->strings, value);
+		return false; /* matched by two inputs: one event all the same */
+	}
+	window_expire(en, c, k->timespan_ns);
+	if (o->time_ns <= en->now_ns - k->timespan_ns) {
+		if (traced(en, r->index))
+			trace_tell(en, TRACE_NOT_USED, c, o);
+		strings_unref(&en->strings, value);
+		return false; /* so late that it is out of the window */
+	}
+	window_add(en, c, o, number, value);
+	expires_at_least(c, later(o->time_ns, k->timespan_ns));
+	double now_value = window_value(en, c, k);
+	bool holds = bounds_hold(k, now_value);
+	if (traced(en, r->index))
+		trace_tell_value(en, TRACE_EVALUATED, c, o, now_value, holds);
+	if (holds)
+		incident_hold(en, c, o, now_value);
+	else if (c->incident)
+		incident_evidence(en, c, o, now_value);
+	cell_schedule(en, c);
+	return holds;
+}
+
+static bool window_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
+{
+	struct taken taken = TAKEN_INIT;
+	bool fires = false;
+
+	for (uint32_t i = inputs.first; i < inputs.end; i++)
+		if (bit_test(en->fired, r->correlation->inputs[i].rule))
+			fires |= window_input(en, r, i, &taken, o);
 	return fires;
 }
 
@@ -390,10 +394,13 @@ static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, st
 
 static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, struct cell *c, struct occurrence *o)
 {
+	bool is_new = c->expires_ns == INT64_MAX;
+
 	if (o->time_ns > c->state->slots[i].time_ns)
 		c->state->slots[i].time_ns = o->time_ns;
 	expires_at_least(c, later(en->now_ns, r->correlation->timespan_ns));
-	cell_schedule(en, c);
+	if (is_new) /* else its deadline has come no nearer */
+		cell_schedule(en, c);
 }
 
 /* Was there, at this time, a log in which what is missing would stand? */
@@ -489,10 +496,12 @@ static void negated_step(struct engine *en, const struct rule *r, uint32_t i, st
 	struct cell *c = forbids ? cell_get(en, r->index, key) : cell_find(en, r->index, key);
 	if (!c)
 		return;
-	negated_happened(en, r, i, c, o);
-	chain_broken(en, r, i, c, o);
+	if (c->state->pending_ns != TIME_NONE || c->incident)
+		negated_happened(en, r, i, c, o);
 	if (forbids)
 		negated_remember(en, r, i, c, o);
+	else
+		chain_broken(en, r, i, c, o);
 }
 
 static struct cell *input_cell(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
@@ -541,6 +550,14 @@ static bool inputs_step(struct engine *en, const struct rule *r, uint64_t all, s
 	return fires;
 }
 
+static bool temporal_input(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+{
+	if (!r->correlation->inputs[i].negated)
+		return positive_happened(en, r, i, o);
+	negated_step(en, r, i, o);
+	return false;
+}
+
 static bool temporal_step(struct engine *en, const struct rule *r, struct inputs inputs, struct occurrence *o)
 {
 	const struct correlation *k = r->correlation;
@@ -551,11 +568,7 @@ static bool temporal_step(struct engine *en, const struct rule *r, struct inputs
 			all |= UINT64_C(1) << i;
 	if (all & (all - 1))
 		return inputs_step(en, r, all, o);
-	uint32_t i = (uint32_t)__builtin_ctzll(all);
-	if (!k->inputs[i].negated)
-		return positive_happened(en, r, i, o);
-	negated_step(en, r, i, o);
-	return false;
+	return temporal_input(en, r, (uint32_t)__builtin_ctzll(all), o);
 }
 
 static void parents_mark(struct engine *en, uint32_t rule)
@@ -753,6 +766,28 @@ static bool correlation_step(struct engine *en, const struct rule *r, struct inp
 	return false;
 }
 
+/* The same for one input, which has fired. */
+static bool correlation_input(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
+{
+	switch (r->correlation->type) {
+	case CORRELATION_EVENT_COUNT:
+	case CORRELATION_VALUE_COUNT:
+	case CORRELATION_VALUE_SUM:
+	case CORRELATION_VALUE_AVG:
+	case CORRELATION_VALUE_PERCENTILE:
+	case CORRELATION_VALUE_MIN:
+	case CORRELATION_VALUE_MAX:
+		return window_input(en, r, i, NULL, o);
+	case CORRELATION_TEMPORAL:
+	case CORRELATION_TEMPORAL_ORDERED:
+		return temporal_input(en, r, i, o);
+	case CORRELATION_SUSTAINED:
+	case CORRELATION_CONCURRENT:
+		break;
+	}
+	return correlation_step(en, r, (struct inputs){ i, i + 1 }, o);
+}
+
 static void detection_fired(struct engine *en, const struct rule *r, struct occurrence *o)
 {
 	if (traced(en, r->index))
@@ -797,11 +832,13 @@ void correlate_one(struct engine *en, uint32_t rule, struct occurrence *o)
 {
 	const struct rule_state *s = &en->states[rule];
 
-	detection_fired(en, &en->rules->rules[rule], o);
+	if (en->rules->rules[rule].alerts || en->trace)
+		detection_fired(en, &en->rules->rules[rule], o);
 	bit_set(en->fired, rule);
 	for (uint32_t i = 0; i < s->n_parents; i++) {
 		const struct parent *p = &s->parents[i];
-		if (!correlation_step(en, &en->rules->rules[p->rule], (struct inputs){ p->input, p->end }, o))
+		const struct rule *r = &en->rules->rules[p->rule];
+		if (p->end - p->input == 1 ? !correlation_input(en, r, p->input, o) : !correlation_step(en, r, (struct inputs){ p->input, p->end }, o))
 			continue;
 		/* That may be an input of those that come next, too. */
 		bit_set(en->fired, p->rule);

@@ -65,6 +65,23 @@ string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id
 	return m->id;
 }
 
+string_id agent_string_look_up(struct engine *en, struct occurrence *o, field_id f)
+{
+	uint64_t number = o->event->agent_number;
+	struct agent_strings *a = &en->agents[number % AGENT_STRINGS];
+	struct span v = occurrence_field(o, f);
+	uint32_t i = f - FIELD_AGENT;
+
+	if (a->number != number) {
+		for (size_t k = 0; k < sizeof a->ids / sizeof *a->ids; k++)
+			strings_unref(&en->strings, a->ids[k]);
+		*a = (struct agent_strings){ .number = number };
+	}
+	a->ids[i] = v.len ? strings_get(&en->strings, v) : 0;
+	a->known |= (uint8_t)(1u << i);
+	return a->ids[i];
+}
+
 /* ---- life ---- */
 
 static void find_parents(struct engine *en)
@@ -108,6 +125,7 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	en->states = xcalloc(rs->n_rules ? rs->n_rules : 1, sizeof *en->states);
 	en->n_field_strings = (uint32_t)field_count(&rs->fields);
 	en->field_strings = xcalloc(en->n_field_strings + 1, sizeof *en->field_strings);
+	en->agents = xcalloc(AGENT_STRINGS, sizeof *en->agents);
 	en->fired = xcalloc(n_words ? n_words : 1, sizeof *en->fired);
 	en->dirty = xcalloc(n_words ? n_words : 1, sizeof *en->dirty);
 	find_parents(en);
@@ -115,9 +133,9 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 		struct rule_state *s = &en->states[i];
 		s->keeps = rs->rules[i].alerts;
 		s->n_tops = s->keeps ? rs->n_top_fields : 0;
-		entry_layout(en, i);
 		if (rs->rules[i].correlation)
 			correlation_plan(en, i);
+		cell_layout(en, i);
 		about_incidents |= rs->rules[i].about_incidents;
 	}
 	en->incident_source = incident_source_plan;
@@ -154,6 +172,7 @@ void engine_free(struct engine *en)
 		free(en->keys[i].ids);
 	free(en->keys);
 	free(en->field_strings);
+	free(en->agents);
 	for (uint32_t i = 0; i < en->n_seen; i++) {
 		free(en->seen[i].sustained);
 		free(en->seen[i].concurrent);

@@ -34,6 +34,7 @@ struct held_event {
 
 	enum event_kind kind;
 	int64_t time_ns, snapshot_ns;
+	uint64_t agent_number; /* not saved: of this run */
 	bool snapshot_complete;
 	const struct source *source;
 	struct origin origin;
@@ -134,6 +135,7 @@ void order_push(struct order *o, const struct event *e, int64_t order_ns, const 
 	h->kind = e->kind;
 	h->time_ns = e->time_ns;
 	h->snapshot_ns = e->snapshot_ns;
+	h->agent_number = e->agent_number;
 	h->snapshot_complete = e->snapshot_complete;
 	h->source = e->source;
 	h->origin = e->origin;
@@ -208,6 +210,7 @@ int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched
 	const struct held_value *values = held_values(h);
 	for (uint32_t v = 0; v < h->n_values; v++)
 		event_add(e, values[v].field, span_of(bytes + values[v].offset, values[v].len), values[v].kind);
+	e->agent_number = h->agent_number;
 	*ret_matched = held_matched(h);
 	*ret_n_matched = h->n_matched;
 	h->next_free = o->free_list;
@@ -384,6 +387,7 @@ static void held_load(struct order *o, struct codec_reader *in, struct order_tab
 	h->n_bytes = (uint32_t)bytes.len;
 	h->raw_len = (uint32_t)raw_len;
 	h->kind = (enum event_kind)kind;
+	h->agent_number = 0;
 	h->snapshot_complete = complete;
 	h->origin.stream = (uint32_t)stream;
 	h->origin.file = t->files[file - 1];

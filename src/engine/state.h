@@ -123,7 +123,9 @@ struct parent {
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
-	struct cell *last;          /* looked up last; NULL: none, or it is gone */
+	struct cell *spare;         /* memory of cells that are gone, for the next ones; by hash_next */
+	uint32_t n_spare;
+	uint32_t cell_size, cell_state_at, n_slots; /* bytes of a cell; where in it its state stands, 0: it has none; slots of that */
 	uint32_t n_keys;            /* group-by fields */
 	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
 	uint32_t entry_size, entry_len; /* of its windows' entries: from one to the next, and what is used of that; 0: it has no windows */
@@ -158,6 +160,18 @@ struct field_string {
 	uint64_t step;              /* which occurrence; 0: none */
 	string_id id;               /* with a reference; 0: absent or empty */
 };
+
+/* The same of an agent's fields, for events of one agent_number, however long ago. */
+struct agent_strings {
+	uint64_t number;            /* event.agent_number; 0: none yet */
+	string_id ids[FIELD_NAME - FIELD_AGENT + 1]; /* with a reference each */
+	uint8_t known;              /* bit per id: it was looked up */
+};
+#define AGENT_STRINGS 256           /* agents, by the last bits of their numbers */
+static inline bool field_is_of_agent(field_id f)
+{
+	return (field_id)(f - FIELD_AGENT) <= FIELD_NAME - FIELD_AGENT;
+}
 
 struct heap_item {
 	int64_t deadline_ns;        /* may be earlier than the cell's real one: put right when it comes up */
@@ -202,6 +216,7 @@ struct engine {
 	uint32_t n_keys, cap_keys;
 	struct field_string *field_strings; /* by field */
 	uint32_t n_field_strings;
+	struct agent_strings *agents; /* AGENT_STRINGS of them */
 	struct buffer tuple;         /* scratch */
 	struct arena scratch;        /* of one state change */
 
@@ -218,15 +233,56 @@ struct engine {
 };
 
 /* --- table.c: cells by key, by age, by deadline --- */
-struct cell *cell_find(struct engine *en, uint32_t rule, const struct key *key);
+static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
+{
+	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
+
+	return h ^ h >> 15;
+}
+static inline const string_id *cell_key(const struct engine *en, const struct cell *c)
+{
+	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_len);
+}
+/* NULL: there is none. */
+static inline struct cell *cell_find(const struct engine *en, uint32_t rule, const struct key *key)
+{
+	uint32_t key_at = en->states[rule].entry_len, i;
+
+	if (!en->n_table)
+		return NULL;
+	for (struct cell *c = en->table[cell_hash(rule, key->hash) & (en->n_table - 1)]; c; c = c->hash_next) {
+		const string_id *ids = (const string_id *)(const void *)(c->room + key_at);
+		if (c->rule != rule)
+			continue;
+		for (i = 0; i < key->n && ids[i] == key->ids[i]; i++)
+			;
+		if (i == key->n)
+			return c;
+	}
+	return NULL;
+}
 /* Room for n more cells. */
 void table_reserve(struct engine *en, size_t n);
-/* Finds or makes it; at the cap the stalest cell of the rule gives way. Moves it to the newest end. */
-struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key);
+/* A new one, at the newest end; at the cap the stalest cell of the rule gives way. */
+struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *key);
+void cell_renew(struct rule_state *s, struct cell *c);
+/* Finds it, and moves it to the newest end, or makes it. */
+static inline struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key)
+{
+	struct cell *c = cell_find(en, rule, key);
+
+	if (!c)
+		return cell_make(en, rule, key);
+	if (c->newer)
+		cell_renew(&en->states[rule], c);
+	return c;
+}
 void cell_free(struct engine *en, struct cell *c);
 /* The next cell whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. */
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
+/* Sets what the rule's cells and the entries of their windows hold, as long as it has none. Its keys are known. */
+void cell_layout(struct engine *en, uint32_t rule);
 /* Puts values together as one text: for each 4 bytes of length, bytes; false when one is absent or empty. */
 bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct occurrence *o);
 struct key key_from(const string_id *ids, uint32_t n);
@@ -242,10 +298,6 @@ static inline const struct key *key_of(struct engine *en, uint32_t rule, uint32_
 	if (p->step != o->step)
 		key_make(en, p, o);
 	return p->whole ? &p->key : NULL;
-}
-static inline const string_id *cell_key(const struct engine *en, const struct cell *c)
-{
-	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_len);
 }
 static inline struct span key_value(const struct engine *en, const struct cell *c, uint32_t index)
 {
@@ -362,8 +414,15 @@ static inline struct span occurrence_field(struct occurrence *o, field_id f)
 }
 /* As a string that is counted: for the occurrence's lifetime; whoever keeps it takes a reference. 0: it has none, or an empty one. */
 string_id field_string_look_up(struct engine *en, struct occurrence *o, field_id f);
+string_id agent_string_look_up(struct engine *en, struct occurrence *o, field_id f);
 static inline string_id occurrence_string(struct engine *en, struct occurrence *o, field_id f)
 {
+	uint64_t number = o->event && field_is_of_agent(f) ? o->event->agent_number : 0;
+
+	if (number) {
+		const struct agent_strings *a = &en->agents[number % AGENT_STRINGS];
+		return a->number == number && a->known >> (f - FIELD_AGENT) & 1 ? a->ids[f - FIELD_AGENT] : agent_string_look_up(en, o, f);
+	}
 	return f < en->n_field_strings && en->field_strings[f].step == o->step ? en->field_strings[f].id : field_string_look_up(en, o, f);
 }
 /* The same, cut to what is counted of a value that is told; with a reference. 0 of an empty one. */

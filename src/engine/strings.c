@@ -19,16 +19,30 @@ void strings_release(struct strings *t)
 	*t = (struct strings){ 0 };
 }
 
+#ifdef __SIZEOF_INT128__
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+	__extension__ unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)(product ^ product >> 64);
+}
+#endif
+
 /*
  * The pool's own hash: names are short, and each event asks for several. Both halves of a short name are multiplied, each with a secret in it; 128 bits of
- * product are folded to 64, as wyhash does (Wang Yi, https://github.com/wangyi-fudan/wyhash).
+ * product are folded to 64, as wyhash does (Wang Yi, https://github.com/wangyi-fudan/wyhash). Of a longer one first the middle, then the ends.
  */
 static inline uint32_t hash_of(const struct strings *t, struct span s)
 {
 #ifdef __SIZEOF_INT128__
-	uint64_t first = 0, last = 0;
+	uint64_t first = 0, last = 0, middle = 0;
 
-	if (s.len <= 2 * sizeof first) {
+	if (s.len <= 4 * sizeof first) {
+		if (s.len > 2 * sizeof first) {
+			memcpy(&first, s.ptr + sizeof first, sizeof first);
+			memcpy(&last, s.ptr + s.len - 2 * sizeof last, sizeof last);
+			middle = mix(first ^ t->secret, last ^ ~t->secret);
+		}
 		if (s.len >= sizeof first) {
 			memcpy(&first, s.ptr, sizeof first);
 			memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
@@ -38,10 +52,7 @@ static inline uint32_t hash_of(const struct strings *t, struct span s)
 		} else if (s.len) {
 			first = (unsigned char)s.ptr[0] | (uint64_t)(unsigned char)s.ptr[s.len / 2] << 8 | (uint64_t)(unsigned char)s.ptr[s.len - 1] << 16;
 		}
-		first ^= t->secret;
-		last ^= t->secret * UINT64_C(0x9E3779B97F4A7C15) ^ s.len;
-		__extension__ unsigned __int128 product = (unsigned __int128)first * last;
-		return (uint32_t)(product ^ product >> 64);
+		return (uint32_t)mix(first ^ t->secret ^ middle, last ^ t->secret * UINT64_C(0x9E3779B97F4A7C15) ^ s.len);
 	}
 #endif
 	return (uint32_t)hash_bytes(s.ptr, s.len, t->secret);
@@ -50,11 +61,11 @@ static inline uint32_t hash_of(const struct strings *t, struct span s)
 static void slot_insert(struct strings *t, string_id id)
 {
 	uint32_t mask = t->n_slots - 1;
-	uint32_t i = t->by_id[id]->hash & mask;
+	uint32_t hash = t->by_id[id]->hash, i = hash & mask;
 
-	while (t->slots[i])
+	while (t->slots[i].id)
 		i = (i + 1) & mask;
-	t->slots[i] = id;
+	t->slots[i] = (struct string_slot){ hash, id };
 }
 
 static void make_slots(struct strings *t, uint32_t n)
@@ -79,10 +90,14 @@ void strings_reserve(struct strings *t, size_t n)
 		make_slots(t, (uint32_t)slots);
 }
 
-static string_id add(struct strings *t, struct span s, uint32_t hash)
+static __attribute__((noinline)) string_id add(struct strings *t, struct span s, uint32_t hash)
 {
 	string_id id;
 
+	if (!t->n_slots) {
+		make_slots(t, 64);
+		hash = hash_of(t, s);
+	}
 	if ((t->n_used + 1) * 4 > t->n_slots * 3)
 		make_slots(t, t->n_slots * 2);
 	if (t->n_free) {
@@ -111,17 +126,19 @@ string_id strings_get(struct strings *t, struct span s)
 {
 	if (s.len > STRING_LIMIT)
 		s.len = STRING_LIMIT;
-	if (!t->n_slots)
-		make_slots(t, 64);
 	uint32_t hash = hash_of(t, s);
-	uint32_t mask = t->n_slots - 1;
-	string_id id;
 
-	for (uint32_t i = hash & mask; (id = t->slots[i]); i = (i + 1) & mask) {
-		struct string_entry *e = t->by_id[id];
-		if (e->hash == hash && e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
-			e->refs++;
-			return id;
+	if (t->n_slots) {
+		uint32_t mask = t->n_slots - 1;
+		for (uint32_t i = hash & mask; t->slots[i].id; i = (i + 1) & mask) {
+			struct string_slot slot = t->slots[i];
+			if (slot.hash != hash)
+				continue;
+			struct string_entry *e = t->by_id[slot.id];
+			if (e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
+				e->refs++;
+				return slot.id;
+			}
 		}
 	}
 	return add(t, s, hash);
@@ -132,19 +149,19 @@ void strings_drop(struct strings *t, string_id id)
 	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
 	uint32_t mask = t->n_slots - 1;
 	uint32_t i = t->by_id[id]->hash & mask;
-	while (t->slots[i] != id)
+	while (t->slots[i].id != id)
 		i = (i + 1) & mask;
 	for (uint32_t j = i;;) {
 		j = (j + 1) & mask;
-		if (!t->slots[j])
+		if (!t->slots[j].id)
 			break;
-		uint32_t home = t->by_id[t->slots[j]]->hash & mask;
+		uint32_t home = t->slots[j].hash & mask;
 		if (((j - home) & mask) >= ((j - i) & mask)) {
 			t->slots[i] = t->slots[j];
 			i = j;
 		}
 	}
-	t->slots[i] = 0;
+	t->slots[i].id = 0;
 	t->n_used--;
 	free(t->by_id[id]);
 	t->by_id[id] = NULL;

@@ -103,13 +103,6 @@ static void list_append(struct rule_state *s, struct cell *c)
 
 /* ---- hash table ---- */
 
-static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
-{
-	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
-
-	return h ^ h >> 15;
-}
-
 static uint32_t hash_of(const struct engine *en, const struct cell *c)
 {
 	return cell_hash(c->rule, key_from(cell_key(en, c), en->states[c->rule].n_keys).hash);
@@ -141,37 +134,6 @@ void table_reserve(struct engine *en, size_t n)
 		table_resize(en, (uint32_t)size);
 }
 
-static inline bool has_key(const struct engine *en, const struct cell *c, const struct key *key)
-{
-	const string_id *ids = cell_key(en, c);
-
-	for (uint32_t i = 0; i < key->n; i++)
-		if (ids[i] != key->ids[i])
-			return false;
-	return true;
-}
-
-static inline struct cell *find(const struct engine *en, uint32_t rule, const struct key *key, uint32_t hash)
-{
-	struct rule_state *s = &en->states[rule];
-	struct cell *c = s->last;
-
-	/* Often several steps of one event ask for the same one. */
-	if (c && has_key(en, c, key))
-		return c;
-	if (!en->n_table)
-		return NULL;
-	for (c = en->table[hash & (en->n_table - 1)]; c; c = c->hash_next)
-		if (c->rule == rule && has_key(en, c, key))
-			return s->last = c;
-	return NULL;
-}
-
-struct cell *cell_find(struct engine *en, uint32_t rule, const struct key *key)
-{
-	return find(en, rule, key, cell_hash(rule, key->hash));
-}
-
 static void state_init(struct cell_state *s, uint32_t n_slots)
 {
 	memset(s, 0, sizeof *s + n_slots * sizeof *s->slots);
@@ -181,25 +143,38 @@ static void state_init(struct cell_state *s, uint32_t n_slots)
 		s->slots[i].time_ns = s->slots[i].start_ns = TIME_NONE;
 }
 
+#define SPARE_LIMIT 64 /* cells of a rule whose memory is kept */
+
 /* A cell, with what it knows behind it, in one allocation. */
-static struct cell *cell_new(const struct engine *en, uint32_t rule)
+static struct cell *cell_new(struct rule_state *s)
+{
+	struct cell *c = s->spare;
+
+	if (c) {
+		s->spare = c->hash_next;
+		s->n_spare--;
+	} else {
+		c = xmalloc(s->cell_size);
+	}
+	c->state = s->cell_state_at ? (struct cell_state *)(void *)((char *)c + s->cell_state_at) : NULL;
+	if (c->state)
+		state_init(c->state, s->n_slots);
+	return c;
+}
+
+void cell_layout(struct engine *en, uint32_t rule)
 {
 	const struct correlation *k = en->rules->rules[rule].correlation;
-	const struct rule_state *s = &en->states[rule];
-	bool temporal = k && (k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED);
-	bool has_state = k && k->type != CORRELATION_EVENT_COUNT; /* it does more than count events */
-	uint32_t n_slots = temporal ? k->n_slots : 0;
-	size_t size = sizeof(struct cell) + s->entry_len + s->n_keys * sizeof(string_id), at = 0;
+	struct rule_state *s = &en->states[rule];
 
-	if (has_state) {
-		at = (size + _Alignof(struct cell_state) - 1) & ~(_Alignof(struct cell_state) - 1);
-		size = at + sizeof(struct cell_state) + n_slots * sizeof(struct slot);
+	entry_layout(en, rule);
+	size_t size = sizeof(struct cell) + s->entry_len + s->n_keys * sizeof(string_id);
+	if (k && k->type != CORRELATION_EVENT_COUNT) { /* it does more than count events */
+		s->cell_state_at = (uint32_t)((size + _Alignof(struct cell_state) - 1) & ~(_Alignof(struct cell_state) - 1));
+		s->n_slots = k->type == CORRELATION_TEMPORAL || k->type == CORRELATION_TEMPORAL_ORDERED ? k->n_slots : 0;
+		size = s->cell_state_at + sizeof(struct cell_state) + s->n_slots * sizeof(struct slot);
 	}
-	struct cell *c = xmalloc(size);
-	c->state = has_state ? (struct cell_state *)(void *)((char *)c + at) : NULL;
-	if (has_state)
-		state_init(c->state, n_slots);
-	return c;
+	s->cell_size = (uint32_t)size;
 }
 
 /* The stalest cell without an open incident; the stalest of all when every one has one. */
@@ -219,25 +194,23 @@ static void evict(struct engine *en, struct rule_state *s)
 	en->stats.evicted++;
 }
 
-struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted)
+void cell_renew(struct rule_state *s, struct cell *c)
+{
+	list_unlink(s, c);
+	list_append(s, c);
+}
+
+struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *wanted)
 {
 	struct rule_state *s = &en->states[rule];
 	uint32_t hash = cell_hash(rule, wanted->hash);
-	struct cell *c = find(en, rule, wanted, hash);
 
-	if (c) {
-		if (c != s->newest) {
-			list_unlink(s, c);
-			list_append(s, c);
-		}
-		return c;
-	}
 	if (s->n_cells >= en->options.max_keys)
 		evict(en, s);
 	if (en->n_cells >= en->n_table)
 		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
-	c = cell_new(en, rule);
+	struct cell *c = cell_new(s);
 	c->rule = rule;
 	c->seq = en->next_seq++;
 	c->expires_ns = INT64_MAX;
@@ -248,7 +221,6 @@ struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted
 		ids[i] = wanted->ids[i];
 		strings_ref(&en->strings, ids[i]);
 	}
-	s->last = c;
 	struct cell **at = &en->table[hash & (en->n_table - 1)];
 	c->hash_next = *at;
 	*at = c;
@@ -265,16 +237,15 @@ struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *wanted
 
 void cell_free(struct engine *en, struct cell *c)
 {
+	struct rule_state *s = &en->states[c->rule];
 	struct cell **at = &en->table[hash_of(en, c) & (en->n_table - 1)];
 
 	while (*at != c)
 		at = &(*at)->hash_next;
 	*at = c->hash_next;
-	if (en->states[c->rule].last == c)
-		en->states[c->rule].last = NULL;
-	list_unlink(&en->states[c->rule], c);
+	list_unlink(s, c);
 	heap_remove(en, c->heap_index);
-	en->states[c->rule].n_cells--;
+	s->n_cells--;
 	en->stats.keys = --en->n_cells;
 
 	window_release(en, c);
@@ -283,16 +254,28 @@ void cell_free(struct engine *en, struct cell *c)
 	if (c->state)
 		kept_unref(c->state->trigger);
 	incident_free(en, c);
-	for (uint32_t i = 0; i < en->states[c->rule].n_keys; i++)
+	for (uint32_t i = 0; i < s->n_keys; i++)
 		strings_unref(&en->strings, cell_key(en, c)[i]);
-	free(c);
+	if (s->n_spare == SPARE_LIMIT) {
+		free(c);
+		return;
+	}
+	c->hash_next = s->spare;
+	s->spare = c;
+	s->n_spare++;
 }
 
 void table_release(struct engine *en)
 {
-	for (uint32_t i = 0; i < en->rules->n_rules; i++)
-		while (en->states[i].oldest)
-			cell_free(en, en->states[i].oldest);
+	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
+		struct rule_state *s = &en->states[i];
+		while (s->oldest)
+			cell_free(en, s->oldest);
+		for (struct cell *c; (c = s->spare);) {
+			s->spare = c->hash_next;
+			free(c);
+		}
+	}
 	free(en->table);
 	free(en->heap);
 }

@@ -11,7 +11,7 @@ void engine_trace_set(struct engine *en, const struct engine_trace *t)
 	for (uint32_t i = 0; t && i < en->rules->n_rules; i++)
 		if (traced(en, i)) {
 			en->states[i].keeps = true;
-			entry_layout(en, i);
+			cell_layout(en, i);
 		}
 }
 

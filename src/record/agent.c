@@ -16,6 +16,7 @@
  */
 #include "record/agent.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <strings.h>
 
@@ -160,6 +161,8 @@ static struct agent_part part_of(struct span s, struct span text)
 	return (struct agent_part){ inside ? NULL : s.ptr, inside ? (uint8_t)(s.ptr - text.ptr) : 0, (uint8_t)s.len };
 }
 
+static atomic_uint_fast64_t n_numbers;
+
 const struct agent_memo_slot *agent_memo_learn(struct agent_memo *m, struct span text, struct arena *arena, struct agent *ret)
 {
 	struct agent_memo_slot *slot;
@@ -174,6 +177,7 @@ const struct agent_memo_slot *agent_memo_learn(struct agent_memo *m, struct span
 	slot->replace_other = !slot->replace_other;
 	if (!slot->replace_other)
 		slot++;
+	slot->number = 1 + atomic_fetch_add_explicit(&n_numbers, 1, memory_order_relaxed);
 	slot->first = first;
 	slot->last = last;
 	slot->len = (uint8_t)text.len;

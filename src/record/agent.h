@@ -16,12 +16,13 @@ struct agent {
 struct agent agent_parse(struct span text, struct arena *arena);
 /*
  * Agents are few and each is named on many lines: what a name means is kept here, by its bytes. A name of 4 to AGENT_MEMO_LEN bytes has one pair of
- * places; the last two that were put there are known. 92 KiB, to be zeroed.
+ * places; the last two that were put there are known. 96 KiB, to be zeroed.
  */
 #define AGENT_MEMO_LEN 48
 #define AGENT_MEMO_PAIRS 256
 struct agent_memo_slot {
 	uint64_t first, last; /* the words that the text begins and ends with */
+	uint64_t number;      /* event.agent_number: no other name has it, of whichever memo */
 	uint8_t len;
 	bool replace_other;   /* in the first of a pair: the next name goes to the second */
 	struct agent_part {
@@ -122,6 +123,7 @@ static inline __attribute__((always_inline)) struct span agent_memo_write(struct
 		return a.normal;
 	}
 	normal = agent_memo_normal_text(slot, text, arena);
+	w->agent_number = slot->number;
 	event_write(w, FIELD_AGENT, normal);
 	event_write(w, FIELD_AGENT_RAW, text);
 	event_write_text(w, FIELD_RIG, agent_part_text(&slot->rig, text));

@@ -79,6 +79,7 @@ void event_set(struct event *e, field_id f, struct span text, enum value_kind ki
 {
 	if (f == FIELD_NONE)
 		return;
+	e->agent_number = 0;
 	if (f < e->n_fields && e->first[f]) {
 		struct value *v = &e->values[e->first[f] - 1];
 

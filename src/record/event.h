@@ -45,6 +45,11 @@ struct event {
 	struct span raw;       /* the record, stripped of CR and colours */
 	int64_t snapshot_ns;   /* ps: which snapshot the row belongs to; else TIME_NONE */
 	bool snapshot_complete; /* of EVENT_SNAPSHOT_END: every process was in it, so what is missing is gone */
+	/*
+	 * Events of the same number have the same agent, agent_raw, rig, role and name, whichever of these they have: so who looked at one need not look at
+	 * the next. 0: nothing is known.
+	 */
+	uint64_t agent_number;
 
 	struct value *values;
 	size_t n_values, cap_values;
@@ -75,6 +80,7 @@ static inline void event_drop_values(struct event *e)
 		e->has_others = false;
 	}
 	e->n_values = 0;
+	e->agent_number = 0;
 }
 /* event_reset(), but what its strings borrowed stays in the arena: for who has taken a copy of the values. */
 static inline void event_empty(struct event *e)
@@ -130,10 +136,11 @@ struct event_writer {
 	struct value *next;
 	uint16_t *first;
 	size_t n;
+	uint64_t agent_number;
 };
 static inline struct event_writer event_write_begin(struct event *e)
 {
-	return (struct event_writer){ e->values + e->n_values, e->first, e->n_values };
+	return (struct event_writer){ e->values + e->n_values, e->first, e->n_values, e->agent_number };
 }
 static inline __attribute__((always_inline)) void event_write(struct event_writer *w, enum builtin_field f, struct span text)
 {
@@ -150,6 +157,7 @@ static inline __attribute__((always_inline)) void event_write_end(struct event *
 {
 	assert(w->n <= EVENT_ROOM);
 	e->n_values = w->n;
+	e->agent_number = w->agent_number;
 }
 /* Replaces all values of a field by one. */
 void event_set(struct event *e, field_id f, struct span text, enum value_kind kind);
