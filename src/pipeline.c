@@ -1140,14 +1140,17 @@ static bool may_be_late(const struct pipeline *p, const struct lane *l)
 }
 
 /*
- * In a replay, all of whose lanes are there: hands on what stands at the watermark, as far as nothing can come in front of it any more. What was late is
- * there, and where a log's time jumps back far (it was put together in the wrong order) all of it is, until the newest stamp moves on.
+ * Hands on what stands at the watermark, as far as nothing can come in front of it any more. What was late is there, and where a log's time jumps back far
+ * (it was put together in the wrong order) all of it is, until the newest stamp moves on. A lane that is not there yet may have an event in front of it: in a
+ * replay of files there is none; else it is held, for that, but no more of it than LATE_LIMIT.
  */
+#define LATE_LIMIT 65536 /* events; 540 bytes each, as a rule */
 static void let_go_late(struct pipeline *p)
 {
+	size_t held = p->direct ? 0 : LATE_LIMIT;
 	const struct lane *least = NULL;
 
-	if (!p->order.n || order_first(&p->order) != p->watermark_ns)
+	if (p->order.n <= held || order_first(&p->order) != p->watermark_ns)
 		return;
 	for (size_t i = 0; i < p->n_lanes; i++) {
 		const struct lane *l = p->lanes[i];
@@ -1158,7 +1161,7 @@ static void let_go_late(struct pipeline *p)
 		if (!least || l->source.rank < least->source.rank || (l->source.rank == least->source.rank && strcmp(l->name, least->name) < 0))
 			least = l;
 	}
-	while (p->order.n && order_first(&p->order) == p->watermark_ns &&
+	while (p->order.n > held && order_first(&p->order) == p->watermark_ns &&
 	       (!least || order_goes_before(&p->order, p->watermark_ns, &least->source, least->name, least->sequence)))
 		let_go_first(p);
 }
@@ -1195,8 +1198,7 @@ void pipeline_advance(struct pipeline *p, int64_t now_ns)
 	if (p->watermark_ns == TIME_NONE)
 		goto done;
 	let_go(p, p->watermark_ns);
-	if (p->direct)
-		let_go_late(p);
+	let_go_late(p);
 	bound = p->watermark_ns;
 	if (p->o.until_ns != TIME_NONE)
 		bound = least(bound, p->o.until_ns);
