@@ -86,8 +86,7 @@ static void cell_set(struct cell_copy *to, const struct trace_cell *c, int64_t n
 	for (uint32_t i = first; i < c->n_entries; i++) {
 		struct trace_entry e;
 		trace_entry(c, i, &e);
-		struct evidence none = { "", "", 0, e.time_ns, SPAN("") };
-		example_set(&to->entries[to->n_shown], e.evidence ? e.evidence : &none);
+		example_set(&to->entries[to->n_shown], &e.evidence);
 		if (e.value.ptr)
 			to->values[to->n_shown] = xmemdup(e.value.ptr, e.value.len);
 		to->n_shown++;

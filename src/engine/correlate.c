@@ -289,7 +289,7 @@ static bool slot_take(struct engine *en, struct cell *c, const struct correlatio
 		s->time_ns = o->time_ns;
 		if (en->states[c->rule].keeps) {
 			kept_unref(s->kept);
-			s->kept = kept_ref(occurrence_keep(o));
+			s->kept = kept_ref(occurrence_keep(en, o));
 		}
 	}
 	return true;
@@ -468,7 +468,7 @@ static bool positive_happened(struct engine *en, const struct rule *r, uint32_t 
 			if (c->state->pending_ns == TIME_NONE) {
 				c->state->pending_ns = later(o->time_ns, k->timespan_ns);
 				c->state->trigger_ns = o->time_ns;
-				c->state->trigger = kept_ref(occurrence_keep(o));
+				c->state->trigger = kept_ref(occurrence_keep(en, o));
 				expires_at_least(c, c->state->pending_ns);
 				if (traced(en, r->index))
 					trace_tell_value(en, TRACE_ARMED, c, o, value, false);

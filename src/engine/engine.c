@@ -25,10 +25,10 @@ static const struct source incident_source_plan = {
 
 /* ---- occurrences ---- */
 
-struct kept *occurrence_keep(struct occurrence *o)
+struct kept *occurrence_keep(struct engine *en, struct occurrence *o)
 {
 	if (!o->kept)
-		o->kept = kept_new(o->event);
+		o->kept = kept_new(&en->keeper, o->event);
 	return o->kept;
 }
 
@@ -182,6 +182,7 @@ void engine_free(struct engine *en)
 	free(en->fired);
 	free(en->dirty);
 	strings_release(&en->strings);
+	keeper_release(&en->keeper);
 	map_release(&en->names);
 	buffer_release(&en->tuple);
 	arena_release(&en->scratch);
@@ -322,7 +323,7 @@ void incident_event_queue(struct engine *en, const struct change *c)
 	q->rule = c->rule;
 	q->depth = en->queue_depth + 1;
 	q->time_ns = c->time_ns;
-	q->kept = kept_new(e);
+	q->kept = kept_new(&en->keeper, e);
 	*en->queue_tail = q;
 	en->queue_tail = &q->next;
 	buffer_release(&raw);
@@ -344,9 +345,9 @@ static void queue_show(struct engine *en)
 		e->source = &en->incident_source;
 		e->snapshot_ns = TIME_NONE;
 		e->origin = (struct origin){ .file = "" };
-		e->raw = q->kept->evidence.text;
-		for (uint32_t i = 0; i < q->kept->n_fields; i++)
-			event_add(e, q->kept->fields[i].field, kept_value(q->kept, &q->kept->fields[i]), VALUE_STRING);
+		e->raw = kept_text(q->kept);
+		for (struct kept_reader r = kept_read(q->kept); kept_next(&r);)
+			event_add(e, r.field, r.value, VALUE_STRING);
 		if (en->trace && en->trace->judge)
 			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);

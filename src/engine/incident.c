@@ -93,8 +93,8 @@ static void take_occurrence(struct engine *en, struct cell *c, struct occurrence
 {
 	struct incident *in = c->incident;
 
-	evidence_add(in, occurrence_keep(o));
-	count_event(in, o->event ? o->time_ns : o->kept->evidence.time_ns);
+	evidence_add(in, occurrence_keep(en, o));
+	count_event(in, o->event ? o->time_ns : o->kept->time_ns);
 	for (uint32_t i = 0; i < en->states[c->rule].n_tops; i++) {
 		string_id id = occurrence_value(en, o, en->rules->top_fields[i]);
 		top_add(en, &in->tops[i], id);
@@ -205,22 +205,23 @@ static bool render_field(const struct engine *en, const struct cell *c, field_id
 	struct span v = k ? kept_field(k, f) : span_of(NULL, 0);
 
 	if (!v.ptr && k) {
+		struct evidence e = kept_evidence(&en->keeper, k);
 		switch (f) {
 		case FIELD_TIME:
-			time_format_utc(out, k->evidence.time_ns);
+			time_format_utc(out, e.time_ns);
 			return true;
 		case FIELD_SOURCE:
-			v = span_from_string(k->evidence.source);
+			v = span_from_string(e.source);
 			break;
 		case FIELD_FILE:
-			v = span_from_string(k->evidence.file);
+			v = span_from_string(e.file);
 			break;
 		case FIELD_LINE:
-			buffer_printf(out, "%" PRIu64, k->evidence.line);
+			buffer_printf(out, "%" PRIu64, e.line);
 			return true;
 		case FIELD_RAW:
 		case FIELD_MESSAGE:
-			v = k->evidence.text;
+			v = e.text;
 			break;
 		default:
 			break;
@@ -371,18 +372,20 @@ static void fill_evidence(struct engine *en, const struct incident *in, struct c
 	struct evidence *list = arena_alloc(&en->scratch, in->n_evidence * sizeof *list);
 
 	for (uint32_t i = 0; i < in->n_evidence; i++)
-		list[i] = in->evidence[(in->evidence_head + i) % EVIDENCE_LIMIT]->evidence;
+		list[i] = kept_evidence(&en->keeper, in->evidence[(in->evidence_head + i) % EVIDENCE_LIMIT]);
 	ch->evidence = list;
 	ch->n_evidence = in->n_evidence;
 	ch->evidence_dropped = in->count - in->n_evidence;
 	const struct kept *k = newest_evidence(in);
 	if (!k)
 		return;
-	struct named_value *fields = arena_alloc(&en->scratch, k->n_fields * sizeof *fields);
-	for (uint32_t i = 0; i < k->n_fields; i++)
-		fields[i] = (struct named_value){ field_name(&en->rules->fields, k->fields[i].field), kept_value(k, &k->fields[i]) };
+	size_t n_fields = 0;
+	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+		n_fields++;
+	struct named_value *fields = arena_alloc(&en->scratch, n_fields * sizeof *fields);
+	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+		fields[ch->n_fields++] = (struct named_value){ field_name(&en->rules->fields, r.field), r.value };
 	ch->fields = fields;
-	ch->n_fields = k->n_fields;
 }
 
 static void tell(struct engine *en, struct cell *c, enum incident_state state)
@@ -493,7 +496,7 @@ static void incident_open(struct engine *en, struct cell *c, struct occurrence *
 	const struct rule *r = rule_of(en, c);
 	struct incident *in = incident_new(en, c);
 
-	occurrence_keep(o);
+	occurrence_keep(en, o);
 	in->id = incident_id(en, c, o);
 	in->opened_ns = en->now_ns;
 	in->first_ns = in->last_ns = TIME_NONE;

@@ -1,14 +1,161 @@
 /*
- * Copies of events. One allocation each: the struct, the field index, then the text and the values that are no part of it. Text of
- * evidence is its first line only, cut at a character; most values are parts of it, and need no copy of their own.
+ * Copies of events. One allocation each: the struct and its bytes, which are
+ *
+ *	text      of the evidence: the record's first line only, cut at a character
+ *	line      number
+ *	hash      8 bytes, of the whole record: only where the text is not all of it
+ *	fields    2 × (field + 1) + 1, length, offset: a part of these bytes, mostly of the text
+ *	          2 × (field + 1), length, bytes
+ *	0
+ *
+ * Numbers are varints: 7 bits a byte, low first, the high bit says that more follow. So most fields take three bytes: their values are parts of the
+ * text. One that is not, as the normalised name of an agent, is often the value of two fields: it is there once.
  */
 #include "engine/kept.h"
 
-#include "base/map.h"
 #include "base/memory.h"
-#include "base/quote.h"
 
 #include <stdlib.h>
+
+#define NUMBER_SIZE 10 /* at most */
+#define FIELD_SIZE 10  /* at most, without bytes: 3 of the field, 2 of a length, 5 of an offset */
+#define HASH_SIZE sizeof(uint64_t)
+
+static inline char *put_number(char *p, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*p++ = (char)(unsigned char)(v | 0x80);
+	*p++ = (char)v;
+	return p;
+}
+
+/* Of what was put here: there is nothing to check. */
+static inline uint64_t get_number(const char **at)
+{
+	const unsigned char *p = (const unsigned char *)*at;
+	uint64_t v = *p & 0x7f;
+
+	for (unsigned shift = 7; *p++ & 0x80; shift += 7)
+		v |= (uint64_t)(*p & 0x7f) << shift;
+	*at = (const char *)p;
+	return v;
+}
+
+/* ---- where it was read ---- */
+
+void keeper_release(struct keeper *kp)
+{
+	free(kp->logs);
+	map_release(&kp->log_places);
+	buffer_release(&kp->bytes);
+}
+
+static uint32_t log_find(struct keeper *kp, struct kept_log log)
+{
+	bool is_new;
+	struct map_entry *e = map_add(&kp->log_places, span_of((const char *)&log, sizeof log), &is_new);
+
+	if (is_new) {
+		ARRAY_GROW(kp->logs, kp->n_logs, kp->cap_logs);
+		e->value.number = kp->n_logs;
+		kp->logs[kp->n_logs++] = log;
+	}
+	return (uint32_t)e->value.number;
+}
+
+/* Events of a few logs are among each other. */
+static inline uint32_t log_place(struct keeper *kp, const char *source, const char *file)
+{
+	uintptr_t h = (uintptr_t)source ^ (uintptr_t)file;
+	uint32_t *place = &kp->recent[(h ^ h >> 4 ^ h >> 8) % (sizeof kp->recent / sizeof *kp->recent)];
+
+	if (!*place || kp->logs[*place - 1].source != source || kp->logs[*place - 1].file != file)
+		*place = log_find(kp, (struct kept_log){ source, file }) + 1;
+	return *place - 1;
+}
+
+/* ---- making one ---- */
+
+static inline bool lies_in(struct span s, struct span text)
+{
+	size_t at = (size_t)(s.ptr - text.ptr);
+
+	return at < text.len && s.len <= text.len - at;
+}
+
+/* At p there is room for so much more. */
+static inline char *room(struct keeper *kp, char *p, size_t n)
+{
+	kp->bytes.len = (size_t)(p - kp->bytes.data);
+	buffer_reserve(&kp->bytes, n);
+	return kp->bytes.data + kp->bytes.len;
+}
+
+/* With room for so many fields. raw_hash NULL: the record is the text. */
+static inline char *begin(struct keeper *kp, uint64_t line, const uint64_t *raw_hash, size_t n_fields)
+{
+	kp->n_apart = 0;
+	buffer_clear(&kp->bytes);
+	buffer_reserve(&kp->bytes, NUMBER_SIZE + HASH_SIZE + n_fields * FIELD_SIZE + 1);
+	char *p = put_number(kp->bytes.data, line);
+	if (raw_hash) {
+		memcpy(p, raw_hash, HASH_SIZE);
+		p += HASH_SIZE;
+	}
+	return p;
+}
+
+static inline char *put_part(char *p, field_id f, size_t offset, size_t len)
+{
+	size_t field = 2 * ((size_t)f + 1) + 1;
+
+	if (__builtin_expect((field | len | offset) < 0x80, 1)) {
+		*p++ = (char)field;
+		*p++ = (char)len;
+		*p++ = (char)offset;
+		return p;
+	}
+	p = put_number(p, field);
+	p = put_number(p, len);
+	return put_number(p, offset);
+}
+
+/* A value that is no part of the text: what is too long of it is cut off. Afterwards there is room for so many fields. */
+static char *put_apart(struct keeper *kp, char *p, size_t text_len, field_id f, struct span value, size_t n_fields)
+{
+	if (value.len > KEPT_VALUE_LIMIT)
+		value.len = KEPT_VALUE_LIMIT;
+	for (uint32_t i = 0; i < kp->n_apart; i++)
+		if (kp->apart[i].len == value.len && bytes_equal(kp->bytes.data + kp->apart[i].at, value.ptr, value.len))
+			return put_part(p, f, text_len + kp->apart[i].at, value.len);
+	p = room(kp, p, (n_fields + 1) * FIELD_SIZE + value.len + 1);
+	p = put_number(p, 2 * ((uint64_t)f + 1));
+	p = put_number(p, value.len);
+	if (value.len == 0)
+		return p;
+	if (kp->n_apart < sizeof kp->apart / sizeof *kp->apart) {
+		kp->apart[kp->n_apart].at = (uint32_t)(p - kp->bytes.data);
+		kp->apart[kp->n_apart++].len = (uint32_t)value.len;
+	}
+	memcpy(p, value.ptr, value.len);
+	return p + value.len;
+}
+
+static inline struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file)
+{
+	*p++ = 0;
+	size_t n = (size_t)(p - kp->bytes.data);
+	struct kept *k = xmalloc(offsetof(struct kept, bytes) + text.len + n);
+
+	k->refs = 1;
+	k->save_index = 0;
+	k->log = log_place(kp, source, file);
+	k->text_len = (uint16_t)text.len;
+	if (text.len)
+		memcpy(k->bytes, text.ptr, text.len);
+	memcpy(k->bytes + text.len, kp->bytes.data, n);
+	return k;
+}
 
 static struct span first_line(struct span raw)
 {
@@ -24,90 +171,54 @@ static struct span first_line(struct span raw)
 	return raw;
 }
 
-/* text: the evidence's; its bytes are copied. */
-static inline struct kept *kept_alloc(struct span text, size_t n_bytes, size_t n_fields)
-{
-	struct kept *k = xmalloc(sizeof(struct kept) + n_fields * sizeof(struct kept_field) + n_bytes);
-	char *bytes = (char *)(k->fields + n_fields);
-
-	k->refs = 1;
-	k->save_index = 0;
-	k->n_fields = 0;
-	k->n_bytes = (uint32_t)text.len;
-	k->evidence.text = span_of(bytes, text.len);
-	if (text.len)
-		memcpy(bytes, text.ptr, text.len);
-	return k;
-}
-
-struct kept *kept_make(uint64_t raw_hash, const struct evidence *e, size_t n_bytes, size_t n_fields)
-{
-	struct kept *k = kept_alloc(e->text, n_bytes, n_fields);
-	struct span text = k->evidence.text;
-
-	k->raw_hash = raw_hash;
-	k->raw_is_text = false;
-	k->evidence = *e;
-	k->evidence.text = text;
-	return k;
-}
-
-void kept_add(struct kept *k, field_id f, struct span value)
-{
-	k->fields[k->n_fields++] = (struct kept_field){ f, (uint16_t)value.len, k->n_bytes };
-	if (value.len)
-		memcpy((char *)(uintptr_t)k->evidence.text.ptr + k->n_bytes, value.ptr, value.len);
-	k->n_bytes += (uint32_t)value.len;
-}
-
-void kept_add_part(struct kept *k, field_id f, uint32_t offset, uint32_t len)
-{
-	k->fields[k->n_fields++] = (struct kept_field){ f, (uint16_t)len, offset };
-}
-
-uint64_t kept_raw_hash(const struct kept *k)
-{
-	return k->raw_is_text ? hash_bytes(k->evidence.text.ptr, k->evidence.text.len, 0) : k->raw_hash;
-}
-
-static inline size_t cut(size_t len)
-{
-	return len < KEPT_VALUE_LIMIT ? len : KEPT_VALUE_LIMIT;
-}
-
-static inline bool lies_in(struct span s, struct span text)
-{
-	size_t at = (size_t)(s.ptr - text.ptr);
-
-	return at < text.len && s.len <= text.len - at;
-}
-
-struct kept *kept_new(const struct event *e)
+struct kept *kept_new(struct keeper *kp, const struct event *e)
 {
 	struct span text = first_line(e->raw);
-	const struct value *v = e->values, *end = v + e->n_values;
-	size_t n_bytes = text.len;
+	bool raw_is_text = text.len == e->raw.len;
+	uint64_t raw_hash = raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0);
+	char *p = begin(kp, e->origin.line, raw_is_text ? NULL : &raw_hash, e->n_values);
 
-	/* Most values are parts of the text: they need no bytes of their own. */
-	for (; v < end; v++)
-		if (!lies_in(v->text, text))
-			n_bytes += cut(v->text.len);
-	struct kept *k = kept_alloc(text, n_bytes, e->n_values);
-	k->raw_is_text = text.len == e->raw.len;
-	k->raw_hash = k->raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0);
-	k->evidence.source = e->source ? e->source->name : "";
-	k->evidence.file = e->origin.file ? e->origin.file : "";
-	k->evidence.line = e->origin.line;
-	k->evidence.time_ns = e->time_ns;
-	for (v = e->values; v < end; v++) {
+	for (const struct value *v = e->values, *last = v + e->n_values; v < last; v++) {
 		/* A field's first value only, and none that evidence has itself. */
-		if (v->kind == VALUE_NULL || field_is_own(v->field) || event_first(e, v->field) != v)
+		if (event_first(e, v->field) != v || field_is_own(v->field) || v->kind == VALUE_NULL)
 			continue;
 		if (lies_in(v->text, text))
-			kept_add_part(k, v->field, (uint32_t)(v->text.ptr - text.ptr), (uint32_t)cut(v->text.len));
+			p = put_part(p, v->field, (size_t)(v->text.ptr - text.ptr), v->text.len);
 		else
-			kept_add(k, v->field, span_of(v->text.ptr, cut(v->text.len)));
+			p = put_apart(kp, p, text.len, v->field, v->text, (size_t)(last - v));
 	}
+	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "");
+	k->raw_is_text = raw_is_text;
+	k->time_ns = e->time_ns;
+	return k;
+}
+
+void kept_begin(struct keeper *kp, const struct evidence *e, uint64_t raw_hash)
+{
+	char *p;
+
+	kp->raw_is_text = raw_hash == hash_bytes(e->text.ptr, e->text.len, 0);
+	p = begin(kp, e->line, kp->raw_is_text ? NULL : &raw_hash, 1);
+	kp->bytes.len = (size_t)(p - kp->bytes.data);
+}
+
+void kept_add(struct keeper *kp, const struct evidence *e, field_id f, struct span value)
+{
+	char *p = room(kp, kp->bytes.data + kp->bytes.len, FIELD_SIZE + 1);
+
+	if (lies_in(value, e->text))
+		p = put_part(p, f, (size_t)(value.ptr - e->text.ptr), value.len);
+	else
+		p = put_apart(kp, p, e->text.len, f, value, 1);
+	kp->bytes.len = (size_t)(p - kp->bytes.data);
+}
+
+struct kept *kept_end(struct keeper *kp, const struct evidence *e)
+{
+	struct kept *k = end(kp, room(kp, kp->bytes.data + kp->bytes.len, 1), e->text, e->source, e->file);
+
+	k->raw_is_text = kp->raw_is_text;
+	k->time_ns = e->time_ns;
 	return k;
 }
 
@@ -117,10 +228,58 @@ void kept_unref(struct kept *k)
 		free(k);
 }
 
+/* ---- looking at one ---- */
+
+struct evidence kept_evidence(const struct keeper *kp, const struct kept *k)
+{
+	const struct kept_log *log = &kp->logs[k->log];
+	const char *at = k->bytes + k->text_len;
+
+	return (struct evidence){ log->source, log->file, get_number(&at), k->time_ns, kept_text(k) };
+}
+
+uint64_t kept_raw_hash(const struct kept *k)
+{
+	const char *at = k->bytes + k->text_len;
+	uint64_t hash;
+
+	if (k->raw_is_text)
+		return hash_bytes(k->bytes, k->text_len, 0);
+	get_number(&at);
+	memcpy(&hash, at, sizeof hash);
+	return hash;
+}
+
+struct kept_reader kept_read(const struct kept *k)
+{
+	struct kept_reader r = { .kept = k, .at = k->bytes + k->text_len };
+
+	get_number(&r.at);
+	r.at += k->raw_is_text ? 0 : HASH_SIZE;
+	return r;
+}
+
+bool kept_next(struct kept_reader *r)
+{
+	uint64_t field = get_number(&r->at);
+
+	if (field == 0)
+		return false;
+	r->field = (field_id)(field / 2 - 1);
+	r->value.len = (size_t)get_number(&r->at);
+	if (field & 1) {
+		r->value.ptr = r->kept->bytes + get_number(&r->at);
+	} else {
+		r->value.ptr = r->at;
+		r->at += r->value.len;
+	}
+	return true;
+}
+
 struct span kept_field(const struct kept *k, field_id f)
 {
-	for (uint32_t i = 0; i < k->n_fields; i++)
-		if (k->fields[i].field == f)
-			return kept_value(k, &k->fields[i]);
+	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+		if (r.field == f)
+			return r.value;
 	return span_of(NULL, 0);
 }

@@ -1,35 +1,47 @@
 /*
  * kept.h: a copy of an event that outlives its record: as evidence, as the trigger of a pending absence. Counted
- * by reference: one event that many rules keep is one copy.
+ * by reference: one event that many rules keep is one copy. There may be one for each live key: it is as small as it can be.
  */
 #ifndef TOCSIN_ENGINE_KEPT_H
 #define TOCSIN_ENGINE_KEPT_H
 
+#include "base/buffer.h"
+#include "base/map.h"
 #include "engine/incident.h"
 
-struct kept_field {
-	field_id field;
-	uint16_t len;
-	uint32_t offset; /* from where the evidence's text begins */
-};
 #define KEPT_VALUE_LIMIT 4096 /* bytes kept of one field's value */
 
 struct kept {
 	uint32_t refs;
 	uint32_t save_index;  /* scratch of engine_save */
-	uint64_t raw_hash;    /* of the whole record, unless raw_is_text: kept_raw_hash() */
-	struct evidence evidence; /* source and file live as long as the run; behind the text stand the values that are no part of it */
-	uint32_t n_bytes;
-	uint16_t n_fields;
+	int64_t time_ns;
+	uint32_t log;         /* which of keeper.logs */
+	uint16_t text_len;    /* at most EVIDENCE_TEXT_LIMIT */
 	bool raw_is_text;     /* the record is the evidence's text, uncut: its hash is made when it is asked for */
-	struct kept_field fields[]; /* first value of each field, in the order of the event; most lie in the text. Then the bytes */
+	char bytes[];         /* the text, then what kept.c says */
 };
-static inline struct span kept_value(const struct kept *k, const struct kept_field *f)
-{
-	return span_of(k->evidence.text.ptr + f->offset, f->len);
-}
 
-struct kept *kept_new(const struct event *e);
+/* What was read where. Both live as long as the run. */
+struct kept_log {
+	const char *source, *file;
+};
+
+/* What kept events refer to, and room to put one together. */
+struct keeper {
+	struct kept_log *logs;
+	uint32_t n_logs, cap_logs;
+	struct map log_places;      /* by both addresses */
+	uint32_t recent[16];        /* place + 1, by a hash of the addresses */
+	struct buffer bytes;        /* of the one that is being made: what stands behind its text */
+	struct {
+		uint32_t at, len;
+	} apart[4];                 /* the first of its values that are no part of the text: where in `bytes` */
+	uint32_t n_apart;
+	bool raw_is_text;           /* of the one that is being loaded */
+};
+void keeper_release(struct keeper *kp);
+
+struct kept *kept_new(struct keeper *kp, const struct event *e);
 static inline struct kept *kept_ref(struct kept *k)
 {
 	if (k)
@@ -37,15 +49,31 @@ static inline struct kept *kept_ref(struct kept *k)
 	return k;
 }
 void kept_unref(struct kept *k);
+static inline struct span kept_text(const struct kept *k)
+{
+	return span_of(k->bytes, k->text_len);
+}
+/* Its text is borrowed. */
+struct evidence kept_evidence(const struct keeper *kp, const struct kept *k);
 /* Of the whole record: part of the incident's id. */
 uint64_t kept_raw_hash(const struct kept *k);
+
+/* The first value of each field, in the order of the event: while kept_next(). */
+struct kept_reader {
+	const struct kept *kept;
+	const char *at;
+	field_id field;
+	struct span value;
+};
+struct kept_reader kept_read(const struct kept *k);
+bool kept_next(struct kept_reader *r);
 /* The field's value; ptr NULL when absent. */
 struct span kept_field(const struct kept *k, field_id f);
 
-/* For loading: one of n_bytes of text and values, room for n_fields fields; the evidence's text is copied, its names are borrowed. */
-struct kept *kept_make(uint64_t raw_hash, const struct evidence *e, size_t n_bytes, size_t n_fields);
-/* The next field: its value is copied, or it is a part of the evidence's text; at most KEPT_VALUE_LIMIT bytes. */
-void kept_add(struct kept *k, field_id f, struct span value);
-void kept_add_part(struct kept *k, field_id f, uint32_t offset, uint32_t len);
+/* For loading: begins one of this evidence, whose text is no longer than EVIDENCE_TEXT_LIMIT; then its fields in their order; then ends it. */
+void kept_begin(struct keeper *kp, const struct evidence *e, uint64_t raw_hash);
+/* At most KEPT_VALUE_LIMIT bytes, which may be a part of the evidence's text. */
+void kept_add(struct keeper *kp, const struct evidence *e, field_id f, struct span value);
+struct kept *kept_end(struct keeper *kp, const struct evidence *e);
 
 #endif

@@ -106,10 +106,11 @@ static void meet_kept(struct saver *s, struct kept *k)
 	ARRAY_GROW(s->kept, s->n_kept, s->cap_kept);
 	s->kept[s->n_kept++] = k;
 	k->save_index = (uint32_t)s->n_kept;
-	name_place(s, 0, k->evidence.source);
-	name_place(s, 1, k->evidence.file);
-	for (uint32_t i = 0; i < k->n_fields; i++)
-		places_meet(&s->fields, k->fields[i].field);
+	struct evidence e = kept_evidence(&s->en->keeper, k);
+	name_place(s, 0, e.source);
+	name_place(s, 1, e.file);
+	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+		places_meet(&s->fields, r.field);
 }
 
 static void meet_string(struct saver *s, string_id id)
@@ -257,16 +258,16 @@ static void put_cell(struct saver *s, const struct cell *c, struct buffer *out)
 	}
 }
 
-static void put_value(struct buffer *out, const struct kept *k, const struct kept_field *f)
+static void put_value(struct buffer *out, struct span text, struct span value)
 {
-	struct span value = kept_value(k, f);
+	size_t offset = (size_t)(value.ptr - text.ptr);
 
-	if (f->len && f->offset + f->len <= k->evidence.text.len) {
-		codec_put_u64(out, (uint64_t)f->offset * 2 + 1);
-		codec_put_u64(out, f->len);
+	if (value.len && offset + value.len <= text.len) {
+		codec_put_u64(out, (uint64_t)offset * 2 + 1);
+		codec_put_u64(out, value.len);
 		return;
 	}
-	codec_put_u64(out, (uint64_t)f->len * 2);
+	codec_put_u64(out, (uint64_t)value.len * 2);
 	buffer_append_span(out, value);
 }
 
@@ -288,16 +289,20 @@ static void put_tables(struct saver *s, struct buffer *out)
 	codec_put_u64(out, s->n_kept);
 	for (size_t i = 0; i < s->n_kept; i++) {
 		const struct kept *k = s->kept[i];
+		struct evidence e = kept_evidence(&en->keeper, k);
+		size_t n = 0;
 		codec_put_u64(out, kept_raw_hash(k));
-		codec_put_u64(out, name_place(s, 0, k->evidence.source));
-		codec_put_u64(out, name_place(s, 1, k->evidence.file));
-		codec_put_u64(out, k->evidence.line);
-		put_time(out, k->evidence.time_ns, en->now_ns);
-		codec_put_span(out, k->evidence.text);
-		codec_put_u64(out, k->n_fields);
-		for (uint32_t j = 0; j < k->n_fields; j++) {
-			codec_put_u64(out, s->fields.of[k->fields[j].field]);
-			put_value(out, k, &k->fields[j]);
+		codec_put_u64(out, name_place(s, 0, e.source));
+		codec_put_u64(out, name_place(s, 1, e.file));
+		codec_put_u64(out, e.line);
+		put_time(out, e.time_ns, en->now_ns);
+		codec_put_span(out, e.text);
+		for (struct kept_reader r = kept_read(k); kept_next(&r);)
+			n++;
+		codec_put_u64(out, n);
+		for (struct kept_reader r = kept_read(k); kept_next(&r);) {
+			codec_put_u64(out, s->fields.of[r.field]);
+			put_value(out, e.text, r.value);
 		}
 		buffer_drain(out);
 	}
@@ -560,16 +565,14 @@ static const struct rule *rule_named(const struct ruleset *rs, struct span name)
 	return NULL;
 }
 
-/* *ret_offset: where in the text it stands; SIZE_MAX: it is none of its parts. */
-static struct span get_value(struct codec_reader *in, struct span text, size_t *ret_offset)
+/* Its bytes, or those of a part of the text. */
+static struct span get_value(struct codec_reader *in, struct span text)
 {
 	uint64_t n = codec_get_u64(in), len = n & 1 ? codec_get_u64(in) : n / 2;
 
-	*ret_offset = SIZE_MAX;
 	if (n & 1) {
 		if (n / 2 > text.len || len > text.len - n / 2)
 			in->bad = true;
-		*ret_offset = (size_t)(n / 2);
 		return in->bad ? SPAN("") : span_of(text.ptr + n / 2, (size_t)len);
 	}
 	if (in->bad || len > (uint64_t)(in->end - in->ptr)) {
@@ -588,37 +591,23 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 	struct evidence e = { .line = codec_get_u64(in) };
 	e.time_ns = get_past(in, l->now_ns);
 	e.text = codec_get_span(in);
-	size_t n = codec_get_count(in), n_bytes = e.text.len, n_known = 0;
-	struct codec_reader again = *in;
-
-	for (size_t i = 0; i < n && !in->bad; i++) {
-		size_t place = get_place(in, l->n_fields);
-		size_t offset;
-		struct span value = get_value(in, e.text, &offset);
-		if (value.len > KEPT_VALUE_LIMIT)
-			in->bad = true;
-		if (place && l->fields[place - 1] != FIELD_NONE) {
-			n_bytes += offset == SIZE_MAX ? value.len : 0;
-			n_known++;
-		}
-	}
-	if (in->bad || n_bytes > UINT32_MAX || n_known > UINT16_MAX)
+	size_t n = codec_get_count(in);
+	if (e.text.len > EVIDENCE_TEXT_LIMIT)
+		in->bad = true;
+	if (in->bad)
 		return NULL;
 	e.source = l->names[source - 1];
 	e.file = l->names[file - 1];
-	struct kept *k = kept_make(raw_hash, &e, n_bytes, n_known);
-	for (size_t i = 0; i < n; i++) {
-		size_t place = get_place(&again, l->n_fields);
-		size_t offset;
-		struct span value = get_value(&again, e.text, &offset);
-		if (l->fields[place - 1] == FIELD_NONE)
-			continue;
-		if (offset == SIZE_MAX)
-			kept_add(k, l->fields[place - 1], value);
-		else
-			kept_add_part(k, l->fields[place - 1], (uint32_t)offset, (uint32_t)value.len);
+	kept_begin(&l->en->keeper, &e, raw_hash);
+	for (size_t i = 0; i < n && !in->bad; i++) {
+		size_t place = get_place(in, l->n_fields);
+		struct span value = get_value(in, e.text);
+		if (value.len > KEPT_VALUE_LIMIT || l->en->keeper.bytes.len > INT32_MAX)
+			in->bad = true;
+		else if (place && l->fields[place - 1] != FIELD_NONE)
+			kept_add(&l->en->keeper, &e, l->fields[place - 1], value);
 	}
-	return k;
+	return in->bad ? NULL : kept_end(&l->en->keeper, &e);
 }
 
 static void get_tables(struct loader *l, struct codec_reader *in)
@@ -779,14 +768,13 @@ bool engine_describe(struct codec_reader *in, struct engine_saved *ret)
 		for (size_t n = codec_get_count(in); n && !in->bad; n--)
 			codec_get_span(in);
 	for (size_t n = codec_get_count(in); n && !in->bad; n--) {
-		size_t offset;
 		for (int i = 0; i < 4; i++)
 			codec_get_u64(in);
 		codec_get_i64(in);
 		struct span text = codec_get_span(in);
 		for (size_t fields = codec_get_count(in); fields && !in->bad; fields--) {
 			codec_get_u64(in);
-			get_value(in, text, &offset);
+			get_value(in, text);
 		}
 	}
 	for (size_t n = codec_get_count(in); n && !in->bad; n--)

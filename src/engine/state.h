@@ -206,6 +206,7 @@ struct engine {
 	struct heap_item *heap;
 	uint32_t n_heap, cap_heap;
 	struct strings strings;
+	struct keeper keeper;
 	struct map names;            /* source and file names of restored evidence */
 	struct seen_source *seen;    /* the sources among the inputs */
 	uint32_t n_seen, cap_seen;
@@ -401,7 +402,7 @@ struct incident *incident_new(struct engine *en, struct cell *c);
 
 /* --- engine.c --- */
 const struct seen_source *seen_source_find(const struct engine *en, const struct source *s);
-struct kept *occurrence_keep(struct occurrence *o);
+struct kept *occurrence_keep(struct engine *en, struct occurrence *o);
 struct span occurrence_other_field(struct occurrence *o, field_id f);
 /* Borrowed until the next call. ptr NULL: it has none. */
 static inline struct span occurrence_field(struct occurrence *o, field_id f)

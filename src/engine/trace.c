@@ -25,6 +25,14 @@ bool trace_wants_source(const struct engine_trace *t, const struct ruleset *rs, 
 
 /* ---- views ---- */
 
+static const struct evidence *evidence_of(struct engine *en, const struct kept *k)
+{
+	struct evidence *e = arena_alloc(&en->scratch, sizeof *e);
+
+	*e = kept_evidence(&en->keeper, k);
+	return e;
+}
+
 static const struct trace_input *inputs_of(struct engine *en, const struct cell *c, const struct correlation *k)
 {
 	struct trace_input *list = arena_zalloc(&en->scratch, k->n_inputs * sizeof *list);
@@ -35,10 +43,16 @@ static const struct trace_input *inputs_of(struct engine *en, const struct cell 
 		list[i].rule = &en->rules->rules[k->inputs[i].rule];
 		list[i].negated = k->inputs[i].negated;
 		list[i].time_ns = s->time_ns;
-		list[i].evidence = s->kept ? &s->kept->evidence : NULL;
+		list[i].evidence = s->kept ? evidence_of(en, s->kept) : NULL;
 		list[i].seen = k->inputs[i].negated ? s->time_ns > en->now_ns - k->timespan_ns && s->time_ns != TIME_NONE : seen >> i & 1;
 	}
 	return list;
+}
+
+/* What is known of an entry's event, which may not be kept. */
+static struct evidence event_of(const struct engine *en, int64_t time_ns, const struct kept *k)
+{
+	return k ? kept_evidence(&en->keeper, k) : (struct evidence){ "", "", 0, time_ns, SPAN("") };
 }
 
 static struct trace_cell view_of(struct engine *en, const struct cell *c, double value, bool holds)
@@ -54,7 +68,7 @@ static struct trace_cell view_of(struct engine *en, const struct cell *c, double
 		.n_entries = c->window.n,
 		.last_ns = !c->state ? TIME_NONE : k->type == CORRELATION_CONCURRENT ? c->state->held.snapshot_ns : c->state->held.last_ns,
 		.pending_ns = cell_pending(c),
-		.trigger = c->state && c->state->trigger ? &c->state->trigger->evidence : NULL,
+		.trigger = c->state && c->state->trigger ? evidence_of(en, c->state->trigger) : NULL,
 		.resolve_ns = INT64_MAX,
 		.opened_ns = TIME_NONE,
 		.engine = en,
@@ -94,7 +108,7 @@ void trace_entry(const struct trace_cell *c, uint32_t i, struct trace_entry *ret
 	const double *number = entry_number(s, e);
 	const string_id *value = entry_value(s, e);
 
-	*ret = (struct trace_entry){ e->time_ns, kept && *kept ? &(*kept)->evidence : NULL, span_of(NULL, 0), number ? *number : 0 };
+	*ret = (struct trace_entry){ e->time_ns, event_of(en, e->time_ns, kept ? *kept : NULL), span_of(NULL, 0), number ? *number : 0 };
 	if (value && *value && c->rule->correlation->n_value_fields == 1)
 		ret->value = strings_text(&en->strings, *value);
 }
@@ -131,7 +145,7 @@ void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void 
 
 /* ---- steps ---- */
 
-static void set_event(struct trace_step *s, struct occurrence *o)
+static void set_event(const struct engine *en, struct trace_step *s, struct occurrence *o)
 {
 	const struct event *e = o ? o->event : NULL;
 
@@ -140,7 +154,7 @@ static void set_event(struct trace_step *s, struct occurrence *o)
 		s->event = (struct evidence){ e->source ? e->source->name : "", e->origin.file ? e->origin.file : "", e->origin.line, e->time_ns, e->raw };
 	} else if (o && o->kept) {
 		s->has_event = true;
-		s->event = o->kept->evidence;
+		s->event = kept_evidence(&en->keeper, o->kept);
 	}
 }
 
@@ -149,7 +163,7 @@ void trace_tell(struct engine *en, enum trace_kind kind, const struct cell *c, s
 	struct trace_cell v = view_of(en, c, c->incident ? c->incident->value : 0, c->incident != NULL);
 	struct trace_step s = { .kind = kind, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE };
 
-	set_event(&s, o);
+	set_event(en, &s, o);
 	en->trace->step(en->trace->context, &s);
 }
 
@@ -160,7 +174,7 @@ void trace_tell_value(struct engine *en, enum trace_kind kind, const struct cell
 
 	if (kind == TRACE_GAP)
 		s.gap_ns = o->time_ns - c->state->held.last_ns;
-	set_event(&s, o);
+	set_event(en, &s, o);
 	en->trace->step(en->trace->context, &s);
 }
 
@@ -170,7 +184,7 @@ void trace_tell_input(struct engine *en, const struct cell *c, struct occurrence
 	struct trace_step s = { .kind = TRACE_EVALUATED, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE,
 				.input = &en->rules->rules[v.rule->correlation->inputs[input].rule] };
 
-	set_event(&s, o);
+	set_event(en, &s, o);
 	en->trace->step(en->trace->context, &s);
 }
 
@@ -178,7 +192,7 @@ void trace_tell_rule(struct engine *en, enum trace_kind kind, const struct rule 
 {
 	struct trace_step s = { .kind = kind, .rule = r, .now_ns = en->now_ns, .field = field };
 
-	set_event(&s, o);
+	set_event(en, &s, o);
 	en->trace->step(en->trace->context, &s);
 }
 
@@ -189,13 +203,8 @@ void trace_tell_left(struct engine *en, const struct cell *c, const struct entry
 				.left_ns = left_ns };
 
 	struct kept **kept = entry_kept(&en->states[c->rule], e);
-	if (kept && *kept) {
-		s.has_event = true;
-		s.event = (*kept)->evidence;
-	} else {
-		s.event.time_ns = e->time_ns;
-		s.event.source = s.event.file = "";
-	}
+	s.has_event = kept && *kept;
+	s.event = event_of(en, e->time_ns, kept ? *kept : NULL);
 	en->trace->step(en->trace->context, &s);
 }
 
@@ -204,7 +213,7 @@ void trace_tell_inhibited(struct engine *en, const struct cell *c, struct occurr
 	struct trace_cell v = view_of(en, c, value, true);
 	struct trace_step s = { .kind = TRACE_INHIBITED, .rule = v.rule, .now_ns = en->now_ns, .cell = &v, .field = FIELD_NONE, .other = by };
 
-	set_event(&s, o);
+	set_event(en, &s, o);
 	en->trace->step(en->trace->context, &s);
 }
 

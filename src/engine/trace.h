@@ -62,7 +62,7 @@ struct trace_cell {
 
 struct trace_entry {
 	int64_t time_ns;
-	const struct evidence *evidence; /* NULL: too old to be kept */
+	struct evidence evidence;        /* no more than the time where it is too old to be kept */
 	struct span value;               /* value_count, concurrent; ptr NULL: none, or several */
 	double number;                   /* value_sum … */
 };

@@ -172,7 +172,7 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 	if (!s->kept_at)
 		return;
 	bool keep = (s->value_at ? c->state->distinct.n_distinct : w->n) >= s->keeps_from;
-	*entry_kept(s, e) = keep ? kept_ref(occurrence_keep(o)) : NULL;
+	*entry_kept(s, e) = keep ? kept_ref(occurrence_keep(en, o)) : NULL;
 	/* Only the newest few are shown as evidence: older ones are only counted. */
 	uint32_t n_kept = traced(en, c->rule) ? TRACE_KEPT_LIMIT : EVIDENCE_LIMIT;
 	if (w->n > n_kept) {
