@@ -35,6 +35,7 @@ struct batch_event {
 	uint32_t first_value, n_values, first_matched, n_matched;
 	enum event_kind kind;
 	bool snapshot_complete;
+	uint16_t n_parsed;
 	int64_t time_ns, snapshot_ns;
 	uint64_t agent_number;
 	struct span raw;
@@ -807,6 +808,7 @@ static void batch_event_show(struct pipeline *p, const struct lane *l, const str
 	shown->agent_number = e->agent_number;
 	shown->snapshot_ns = e->snapshot_ns;
 	shown->snapshot_complete = e->snapshot_complete;
+	shown->n_parsed = e->n_parsed;
 }
 
 /* The same as record_seen() for a record behind the first of a block that is in order: none is from the future. */
@@ -925,6 +927,7 @@ static void batch_look(void *context)
 			.first_matched = (uint32_t)b->n_matched, .n_matched = (uint32_t)n,
 			.kind = e->kind,
 			.snapshot_complete = e->snapshot_complete,
+			.n_parsed = e->n_parsed,
 			.time_ns = e->time_ns, .snapshot_ns = e->snapshot_ns,
 			.agent_number = e->agent_number,
 			.raw = e->raw,

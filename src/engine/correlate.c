@@ -580,7 +580,7 @@ static void parents_mark(struct engine *en, uint32_t rule)
 void absence_due(struct engine *en, struct cell *c)
 {
 	const struct rule *r = &en->rules->rules[c->rule];
-	struct occurrence o = { .kept = c->state->trigger, .time_ns = c->state->pending_ns, .step = ++en->step };
+	struct occurrence o = { .keeper = &en->keeper, .kept = c->state->trigger, .time_ns = c->state->pending_ns, .step = ++en->step };
 
 	if (traced(en, c->rule))
 		trace_tell_value(en, observed_by(en, c->rule, o.time_ns) ? TRACE_ABSENT : TRACE_UNDETERMINED, c, &o,

@@ -35,7 +35,7 @@ struct kept *occurrence_keep(struct engine *en, struct occurrence *o)
 struct span occurrence_other_field(struct occurrence *o, field_id f)
 {
 	if (!o->event)
-		return kept_field(o->kept, f);
+		return kept_field(o->keeper, o->kept, f);
 	/* Not its file and line: they are not the same however it was read. */
 	return f == FIELD_TIME || f == FIELD_SOURCE || f == FIELD_RAW ? event_own(o->event, f, o->time_text) : span_of(NULL, 0);
 }
@@ -118,6 +118,7 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 		en->options = *o;
 	if (!en->options.max_keys)
 		en->options.max_keys = KEYS_DEFAULT;
+	keeper_init(&en->keeper, &rs->fields);
 	en->sink = sink;
 	en->notice = notice;
 	en->context = context;
@@ -346,13 +347,13 @@ static void queue_show(struct engine *en)
 		e->snapshot_ns = TIME_NONE;
 		e->origin = (struct origin){ .file = "" };
 		e->raw = kept_text(q->kept);
-		for (struct kept_reader r = kept_read(q->kept); kept_next(&r);)
+		for (struct kept_reader r = kept_read(&en->keeper, q->kept); kept_next(&r);)
 			event_add(e, r.field, r.value, VALUE_STRING);
 		if (en->trace && en->trace->judge)
 			en->trace->judge(en->trace->context, en->incident_matcher, e);
 		size_t n = matcher_match(en->incident_matcher, SIZE_MAX, e, en->incident_matched);
 		if (n || engine_observes(en, &en->incident_source)) {
-			struct occurrence o = { .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = ++en->step };
+			struct occurrence o = { .keeper = &en->keeper, .event = e, .kept = kept_ref(q->kept), .time_ns = q->time_ns, .step = ++en->step };
 			for (size_t i = 0; i < n; i++)
 				if (rule_sees_incidents(&en->rules->rules[en->incident_matched[i]], q->rule))
 					bit_set(en->fired, en->incident_matched[i]);
@@ -423,6 +424,7 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 		snapshot_end(en, e);
 	} else {
 		struct occurrence o;
+		o.keeper = &en->keeper;
 		o.event = e;
 		o.kept = NULL;
 		o.time_ns = e->time_ns;

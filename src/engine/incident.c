@@ -135,7 +135,7 @@ static void take_slots(struct engine *en, struct cell *c, struct occurrence *o)
 		if (best == k->n_inputs)
 			return;
 		after = c->state->slots[best].time_ns;
-		struct occurrence other = { .kept = c->state->slots[best].kept, .time_ns = after };
+		struct occurrence other = { .keeper = &en->keeper, .kept = c->state->slots[best].kept, .time_ns = after };
 		take_occurrence(en, c, &other);
 	}
 }
@@ -198,11 +198,11 @@ static bool render_top(struct engine *en, const struct incident *in, const struc
 	return true;
 }
 
-static bool render_field(const struct engine *en, const struct cell *c, field_id f, struct buffer *out)
+static bool render_field(struct engine *en, const struct cell *c, field_id f, struct buffer *out)
 {
 	const struct kept *k = newest_evidence(c->incident);
 	const struct correlation *corr = rule_of(en, c)->correlation;
-	struct span v = k ? kept_field(k, f) : span_of(NULL, 0);
+	struct span v = k ? kept_field(&en->keeper, k, f) : span_of(NULL, 0);
 
 	if (!v.ptr && k) {
 		struct evidence e = kept_evidence(&en->keeper, k);
@@ -380,11 +380,11 @@ static void fill_evidence(struct engine *en, const struct incident *in, struct c
 	if (!k)
 		return;
 	size_t n_fields = 0;
-	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+	for (struct kept_reader r = kept_read(&en->keeper, k); kept_next(&r);)
 		n_fields++;
 	struct named_value *fields = arena_alloc(&en->scratch, n_fields * sizeof *fields);
-	for (struct kept_reader r = kept_read(k); kept_next(&r);)
-		fields[ch->n_fields++] = (struct named_value){ field_name(&en->rules->fields, r.field), r.value };
+	for (struct kept_reader r = kept_read(&en->keeper, k); kept_next(&r);)
+		fields[ch->n_fields++] = (struct named_value){ field_name(&en->rules->fields, r.field), arena_dup_span(&en->scratch, r.value) };
 	ch->fields = fields;
 }
 

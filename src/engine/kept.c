@@ -8,11 +8,14 @@
  *	          2 × (field + 1), length, bytes
  *	0
  *
+ * Most records say again what they said once: for them there are no fields, and they are parsed when they are asked for, which is seldom.
+ *
  * Numbers are varints: 7 bits a byte, low first, the high bit says that more follow. So most fields take three bytes: their values are parts of the
  * text. One that is not, as the normalised name of an agent, is often the value of two fields: it is there once.
  */
 #include "engine/kept.h"
 
+#include "base/find.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -43,8 +46,17 @@ static inline uint64_t get_number(const char **at)
 
 /* ---- where it was read ---- */
 
+void keeper_init(struct keeper *kp, const struct field_table *fields)
+{
+	*kp = (struct keeper){ .fields = fields };
+	event_init(&kp->event, field_count(fields));
+}
+
 void keeper_release(struct keeper *kp)
 {
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		decoder_free(kp->decoders[i]);
+	event_release(&kp->event);
 	free(kp->logs);
 	map_release(&kp->log_places);
 	buffer_release(&kp->bytes);
@@ -64,13 +76,13 @@ static uint32_t log_find(struct keeper *kp, struct kept_log log)
 }
 
 /* Events of a few logs are among each other. */
-static inline uint32_t log_place(struct keeper *kp, const char *source, const char *file)
+static inline uint32_t log_place(struct keeper *kp, const char *source, const char *file, enum format format)
 {
 	uintptr_t h = (uintptr_t)source ^ (uintptr_t)file;
 	uint32_t *place = &kp->recent[(h ^ h >> 4 ^ h >> 8) % (sizeof kp->recent / sizeof *kp->recent)];
 
-	if (!*place || kp->logs[*place - 1].source != source || kp->logs[*place - 1].file != file)
-		*place = log_find(kp, (struct kept_log){ source, file }) + 1;
+	if (!*place || kp->logs[*place - 1].source != source || kp->logs[*place - 1].file != file || kp->logs[*place - 1].format != format)
+		*place = log_find(kp, (struct kept_log){ source, file, format }) + 1;
 	return *place - 1;
 }
 
@@ -81,6 +93,12 @@ static inline bool lies_in(struct span s, struct span text)
 	size_t at = (size_t)(s.ptr - text.ptr);
 
 	return at < text.len && s.len <= text.len - at;
+}
+
+/* A field's first value only, and none that evidence has itself. */
+static inline bool is_kept(const struct event *e, const struct value *v)
+{
+	return event_first(e, v->field) == v && !field_is_own(v->field) && v->kind != VALUE_NULL;
 }
 
 /* At p there is room for so much more. */
@@ -141,15 +159,14 @@ static char *put_apart(struct keeper *kp, char *p, size_t text_len, field_id f, 
 	return p + value.len;
 }
 
-static inline struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file)
+static inline struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file, enum format format)
 {
-	*p++ = 0;
 	size_t n = (size_t)(p - kp->bytes.data);
 	struct kept *k = xmalloc(offsetof(struct kept, bytes) + text.len + n);
 
 	k->refs = 1;
 	k->save_index = 0;
-	k->log = log_place(kp, source, file);
+	k->log = log_place(kp, source, file, format);
 	k->text_len = (uint16_t)text.len;
 	if (text.len)
 		memcpy(k->bytes, text.ptr, text.len);
@@ -174,21 +191,24 @@ static struct span first_line(struct span raw)
 struct kept *kept_new(struct keeper *kp, const struct event *e)
 {
 	struct span text = first_line(e->raw);
-	bool raw_is_text = text.len == e->raw.len;
+	bool raw_is_text = text.len == e->raw.len, parse = raw_is_text && e->n_parsed && e->n_parsed == e->n_values;
 	uint64_t raw_hash = raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0);
-	char *p = begin(kp, e->origin.line, raw_is_text ? NULL : &raw_hash, e->n_values);
+	char *p = begin(kp, e->origin.line, raw_is_text ? NULL : &raw_hash, parse ? 0 : e->n_values);
 
-	for (const struct value *v = e->values, *last = v + e->n_values; v < last; v++) {
-		/* A field's first value only, and none that evidence has itself. */
-		if (event_first(e, v->field) != v || field_is_own(v->field) || v->kind == VALUE_NULL)
+	for (const struct value *v = e->values, *last = v + e->n_values; !parse && v < last; v++) {
+		if (!is_kept(e, v))
 			continue;
 		if (lies_in(v->text, text))
 			p = put_part(p, v->field, (size_t)(v->text.ptr - text.ptr), v->text.len);
 		else
 			p = put_apart(kp, p, text.len, v->field, v->text, (size_t)(last - v));
 	}
-	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "");
+	if (!parse)
+		*p++ = 0;
+	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "",
+			     parse ? e->source->format : FORMAT_INCIDENT);
 	k->raw_is_text = raw_is_text;
+	k->parse = parse;
 	k->time_ns = e->time_ns;
 	return k;
 }
@@ -215,9 +235,12 @@ void kept_add(struct keeper *kp, const struct evidence *e, field_id f, struct sp
 
 struct kept *kept_end(struct keeper *kp, const struct evidence *e)
 {
-	struct kept *k = end(kp, room(kp, kp->bytes.data + kp->bytes.len, 1), e->text, e->source, e->file);
+	char *p = room(kp, kp->bytes.data + kp->bytes.len, 1);
 
+	*p++ = 0;
+	struct kept *k = end(kp, p, e->text, e->source, e->file, FORMAT_INCIDENT);
 	k->raw_is_text = kp->raw_is_text;
+	k->parse = false;
 	k->time_ns = e->time_ns;
 	return k;
 }
@@ -250,19 +273,63 @@ uint64_t kept_raw_hash(const struct kept *k)
 	return hash;
 }
 
-struct kept_reader kept_read(const struct kept *k)
+static struct decoder *decoder_of(struct keeper *kp, enum format format)
 {
-	struct kept_reader r = { .kept = k, .at = k->bytes + k->text_len };
+	size_t n;
+	const struct source *s = builtin_sources(&n);
 
+	for (size_t i = 0; i < n && !kp->decoders[format]; i++)
+		if (s[i].format == format)
+			kp->decoders[format] = decoder_new(&s[i], kp->fields, NULL, 0);
+	return kp->decoders[format];
+}
+
+/* Its fields, as they were parsed when it was read. */
+static void parse_again(struct keeper *kp, const struct kept *k)
+{
+	event_reset(&kp->event);
+	char *text = arena_alloc(&kp->event.arena, k->text_len + FIND_BYTES);
+	memcpy(text, k->bytes, k->text_len);
+	memset(text + k->text_len, 0, FIND_BYTES);
+	kp->event.raw = span_of(text, k->text_len);
+	decoder_parse_again(decoder_of(kp, (enum format)kp->logs[k->log].format), kp->event.raw, &kp->event);
+}
+
+struct kept_reader kept_read(struct keeper *kp, const struct kept *k)
+{
+	struct kept_reader r = { .kept = k, .event = NULL, .at = k->bytes + k->text_len };
+
+	if (k->parse) {
+		parse_again(kp, k);
+		r.event = &kp->event;
+		r.i = 0;
+		return r;
+	}
 	get_number(&r.at);
 	r.at += k->raw_is_text ? 0 : HASH_SIZE;
 	return r;
 }
 
+static bool next_value(struct kept_reader *r)
+{
+	const struct event *e = r->event;
+
+	while (r->i < e->n_values) {
+		const struct value *v = &e->values[r->i++];
+		if (!is_kept(e, v))
+			continue;
+		r->field = v->field;
+		r->value = lies_in(v->text, e->raw) ? span_of(r->kept->bytes + (v->text.ptr - e->raw.ptr), v->text.len) : v->text;
+		return true;
+	}
+	return false;
+}
+
 bool kept_next(struct kept_reader *r)
 {
+	if (r->event)
+		return next_value(r);
 	uint64_t field = get_number(&r->at);
-
 	if (field == 0)
 		return false;
 	r->field = (field_id)(field / 2 - 1);
@@ -276,9 +343,9 @@ bool kept_next(struct kept_reader *r)
 	return true;
 }
 
-struct span kept_field(const struct kept *k, field_id f)
+struct span kept_field(struct keeper *kp, const struct kept *k, field_id f)
 {
-	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+	for (struct kept_reader r = kept_read(kp, k); kept_next(&r);)
 		if (r.field == f)
 			return r.value;
 	return span_of(NULL, 0);

@@ -36,6 +36,7 @@ struct held_event {
 	int64_t time_ns, snapshot_ns;
 	uint64_t agent_number; /* not saved: of this run */
 	bool snapshot_complete;
+	uint16_t n_parsed;
 	const struct source *source;
 	struct origin origin;
 	uint32_t n_matched, n_values, n_bytes, raw_len;
@@ -137,6 +138,7 @@ void order_push(struct order *o, const struct event *e, int64_t order_ns, const 
 	h->snapshot_ns = e->snapshot_ns;
 	h->agent_number = e->agent_number;
 	h->snapshot_complete = e->snapshot_complete;
+	h->n_parsed = e->n_parsed;
 	h->source = e->source;
 	h->origin = e->origin;
 	h->n_matched = (uint32_t)n_matched;
@@ -203,6 +205,7 @@ int64_t order_pop(struct order *o, struct event *e, const uint32_t **ret_matched
 	e->time_ns = h->time_ns;
 	e->snapshot_ns = h->snapshot_ns;
 	e->snapshot_complete = h->snapshot_complete;
+	e->n_parsed = h->n_parsed;
 	e->source = h->source;
 	e->origin = h->origin;
 	const char *bytes = held_bytes(h);
@@ -389,6 +392,7 @@ static void held_load(struct order *o, struct codec_reader *in, struct order_tab
 	h->kind = (enum event_kind)kind;
 	h->agent_number = 0;
 	h->snapshot_complete = complete;
+	h->n_parsed = 0;
 	h->origin.stream = (uint32_t)stream;
 	h->origin.file = t->files[file - 1];
 	h->origin.generation = (uint32_t)generation;

@@ -74,6 +74,7 @@ static int64_t get_past(struct codec_reader *in, int64_t base_ns)
 
 struct saver {
 	const struct engine *en;
+	struct keeper *keeper;      /* the engine's: to read a kept event is to parse it, which changes nothing that is saved */
 	struct buffer cell;         /* the one that is being written */
 	struct places fields, strings;
 	struct map names;
@@ -109,7 +110,7 @@ static void meet_kept(struct saver *s, struct kept *k)
 	struct evidence e = kept_evidence(&s->en->keeper, k);
 	name_place(s, 0, e.source);
 	name_place(s, 1, e.file);
-	for (struct kept_reader r = kept_read(k); kept_next(&r);)
+	for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);)
 		places_meet(&s->fields, r.field);
 }
 
@@ -262,7 +263,7 @@ static void put_value(struct buffer *out, struct span text, struct span value)
 {
 	size_t offset = (size_t)(value.ptr - text.ptr);
 
-	if (value.len && offset + value.len <= text.len) {
+	if (value.len && offset < text.len && value.len <= text.len - offset) {
 		codec_put_u64(out, (uint64_t)offset * 2 + 1);
 		codec_put_u64(out, value.len);
 		return;
@@ -297,10 +298,10 @@ static void put_tables(struct saver *s, struct buffer *out)
 		codec_put_u64(out, e.line);
 		put_time(out, e.time_ns, en->now_ns);
 		codec_put_span(out, e.text);
-		for (struct kept_reader r = kept_read(k); kept_next(&r);)
+		for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);)
 			n++;
 		codec_put_u64(out, n);
-		for (struct kept_reader r = kept_read(k); kept_next(&r);) {
+		for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);) {
 			codec_put_u64(out, s->fields.of[r.field]);
 			put_value(out, e.text, r.value);
 		}
@@ -336,7 +337,7 @@ static void put_rule(struct saver *s, uint32_t rule, struct buffer *out)
 
 void engine_save(const struct engine *en, struct buffer *out)
 {
-	struct saver s = { .en = en };
+	struct saver s = { .en = en, .keeper = (struct keeper *)(uintptr_t)&en->keeper };
 	uint32_t n_rules = 0;
 
 	places_init(&s.fields, field_count(&en->rules->fields));

@@ -34,6 +34,7 @@
  * started it. Exactly one of event and kept is set at first; occurrence_keep() makes the copy when it is needed.
  */
 struct occurrence {
+	struct keeper *keeper;
 	const struct event *event;
 	struct kept *kept;   /* borrowed where it came with a deadline, else owned by the occurrence */
 	int64_t time_ns;     /* stamp of the event, or the deadline */

@@ -815,6 +815,8 @@ enum parse_result decoder_parse(struct decoder *d, struct span block, const stru
 	switch (result) {
 	case PARSE_EVENT:
 		d->stats.parsed++;
+		if (d->ops->parses_again && r->lines == 1)
+			e->n_parsed = (uint16_t)e->n_values;
 		break;
 	case PARSE_NOTHING:
 		break;
@@ -827,6 +829,13 @@ enum parse_result decoder_parse(struct decoder *d, struct span block, const stru
 		break;
 	}
 	return result;
+}
+
+void decoder_parse_again(struct decoder *d, struct span raw, struct event *e)
+{
+	struct record r = { .len = (uint32_t)raw.len, .lines = 1, .flags = RECORD_STAMPED };
+
+	d->ops->parse(&d->context, raw, &r, e);
 }
 
 void decoder_save(const struct decoder *d, struct buffer *out)

@@ -84,6 +84,12 @@ enum parse_result {
  */
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
 
+/*
+ * Only the values, into a reset event, of a record whose event said so (event.n_parsed): of its raw, which is followed by FIND_BYTES readable ones. By any
+ * decoder of a source of the same format.
+ */
+void decoder_parse_again(struct decoder *d, struct span raw, struct event *e);
+
 enum decoder_rest {
 	REST_NOTHING, /* everything was given */
 	REST_RECORD,  /* a record that may go on: *ret_ns is its time */

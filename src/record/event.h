@@ -56,6 +56,7 @@ struct event {
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
 	size_t n_fields;       /* size of first; grows where the table keeps all */
 	bool has_others;       /* values of other fields than the built-in ones */
+	uint16_t n_parsed;     /* as long as it has so many values, they are what decoder_parse_again() makes of raw; 0: that cannot be said */
 	struct arena arena;
 };
 
@@ -92,6 +93,7 @@ static inline void event_empty(struct event *e)
 	e->origin = (struct origin){ 0 };
 	e->raw = SPAN("");
 	e->snapshot_complete = false;
+	e->n_parsed = 0;
 }
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
 static inline void event_reset(struct event *e)

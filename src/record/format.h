@@ -29,6 +29,8 @@ struct format_ops {
 	bool (*begins)(struct format_context *c, struct span line, int64_t *ret_time);
 	/* raw: the record, CR and colours already stripped where it has any; FIND_BYTES behind it are readable. e->time_ns, source and raw are set. */
 	enum parse_result (*parse)(struct format_context *c, struct span raw, const struct record *r, struct event *e);
+	/* The values of an event from a stamped record of one line depend on nothing but raw. */
+	bool parses_again;
 	bool wants_all;
 	/* A line with a stamp of 19 bytes and a blank at its start begins a record: where that stamp is in the cache, begins() is not asked. */
 	bool stamp_first;

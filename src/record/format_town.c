@@ -407,6 +407,7 @@ struct span town_lead(struct span type, field_id field)
 const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,
+	.parses_again = true,
 	.stamp_first = true,
 	.state_free = free,
 };
