@@ -1,6 +1,7 @@
 /*
  * fuzz_record.c: a log of any bytes through every line format. The first byte says which format, the second how it is cut into blocks.
- * However it is cut, the same records come out; each is parsed; what format_literal() promises of a value stands in the record.
+ * However it is cut, the same records come out; each is parsed; what format_literal() promises of a value stands in the record; an event that
+ * can be parsed again from its raw is the same.
  */
 #include "base/memory.h"
 #include "record/decoder.h"
@@ -81,6 +82,22 @@ static void check_literals(enum format format, const struct event *e, const stru
 	buffer_release(&literal);
 }
 
+static void check_again(struct decoder *d, const struct event *e, size_t n_fields)
+{
+	char *copy = with_margin(e->raw.ptr, e->raw.len);
+	struct event again;
+
+	event_init(&again, n_fields);
+	decoder_parse_again(d, span_of(copy, e->raw.len), &again);
+	if (again.n_values != e->n_values)
+		abort();
+	for (size_t i = 0; i < e->n_values; i++)
+		if (again.values[i].field != e->values[i].field || !span_equal(again.values[i].text, e->values[i].text))
+			abort();
+	event_release(&again);
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct source source = { .name = "fuzz" };
@@ -113,6 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		event_reset(&e);
 		decoder_parse(d, span_of(block, text.len), r, &e);
+		if (e.n_parsed)
+			check_again(d, &e, field_count(&fields));
 		if (!(r->flags & RECORD_ESCAPED))
 			check_literals(source.format, &e, &fields, span_of(block + r->offset, r->len));
 	}
