@@ -10,7 +10,7 @@
  *
  *	offset  bytes
  *	     0  8     "tocsinCK"
- *	     8  4     format, 2
+ *	     8  4     format, 3
  *	    12  4     0
  *	    16  8     when it was written: ns since 1970-01-01 UTC, signed
  *	    24  3 × 8 lengths of the sections: inputs, pipeline, outputs
@@ -91,9 +91,10 @@ const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 		return "it is not a checkpoint";
 	if (file.len < HEADER_BYTES)
 		return cut;
-	if (get_fixed(file.ptr + 8, 4) > CHECKPOINT_FORMAT)
+	uint64_t format = get_fixed(file.ptr + 8, 4);
+	if (format > CHECKPOINT_FORMAT)
 		return "it was written by a newer tocsin";
-	if (get_fixed(file.ptr + 8, 4) < CHECKPOINT_FORMAT)
+	if (format < CHECKPOINT_FORMAT_OLDEST)
 		return "it was written by an older tocsin, in a format that is read no more";
 	struct span content = span_from(file, HEADER_BYTES), rest = content;
 	bool ends_early = false;
@@ -108,6 +109,7 @@ const char *checkpoint_parse(struct span file, struct checkpoint_content *ret)
 	ret->hash = hash_bytes(content.ptr, content.len, 0);
 	if (rest.len || get_fixed(file.ptr + CHECKSUM_AT, 8) != hash_bytes(file.ptr, CHECKSUM_AT, ret->hash))
 		return "it is damaged: its checksum is wrong";
+	ret->format = (int)format;
 	ret->written_ns = (int64_t)get_fixed(file.ptr + 16, 8);
 	return NULL;
 }
@@ -394,6 +396,11 @@ bool checkpoint_was_killed(const struct checkpoint *c)
 int64_t checkpoint_written_ns(const struct checkpoint *c)
 {
 	return c->content.written_ns;
+}
+
+int checkpoint_format(const struct checkpoint *c)
+{
+	return c->content.format;
 }
 
 uint64_t checkpoint_size(const struct checkpoint *c)

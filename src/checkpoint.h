@@ -13,7 +13,8 @@
 #include "base/codec.h"
 #include "base/diag.h"
 
-#define CHECKPOINT_FORMAT 2
+#define CHECKPOINT_FORMAT 3
+#define CHECKPOINT_FORMAT_OLDEST 2 /* that is still read */
 
 enum checkpoint_section {
 	CHECKPOINT_INPUTS = 1, /* run_save() */
@@ -37,8 +38,9 @@ void checkpoint_close(struct checkpoint *c);
 bool checkpoint_is_new(const struct checkpoint *c);
 /* The run before did not come to its end: it may have written more than the checkpoint knows. Of one that was opened. */
 bool checkpoint_was_killed(const struct checkpoint *c);
-/* When it was written, and how long it is. */
+/* When it was written, in which format, and how long it is. */
 int64_t checkpoint_written_ns(const struct checkpoint *c);
+int checkpoint_format(const struct checkpoint *c);
 uint64_t checkpoint_size(const struct checkpoint *c);
 /* Of what was read; good until checkpoint_forget() or close. */
 struct codec_reader checkpoint_section(const struct checkpoint *c, enum checkpoint_section s);
@@ -58,6 +60,7 @@ bool checkpoint_commit(struct checkpoint *c, int64_t now_ns, struct diag_list *d
 
 /* For tests: is this a whole checkpoint? ret: its sections, borrowed. NULL, or what is wrong with it. */
 struct checkpoint_content {
+	int format;
 	int64_t written_ns;
 	uint64_t hash; /* of all sections */
 	struct span sections[CHECKPOINT_SECTIONS];

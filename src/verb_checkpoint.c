@@ -154,7 +154,7 @@ int verb_checkpoint(const struct options *o)
 	bool ok = pipeline_describe(&pipeline, &p) && output_marks_get(&outputs, &marks);
 	if (ok) {
 		quote_terminal(&out, span_from_string(o->words[0]));
-		buffer_printf(&out, ": format %d, %" PRIu64 " bytes, written at ", CHECKPOINT_FORMAT, checkpoint_size(c));
+		buffer_printf(&out, ": format %d, %" PRIu64 " bytes, written at ", checkpoint_format(c), checkpoint_size(c));
 		add_time(&out, checkpoint_written_ns(c));
 		buffer_append_string(&out, "\nwatermark ");
 		add_time(&out, p.watermark_ns);

@@ -45,12 +45,13 @@ struct tail {
 	bool finished;           /* an archive, or no file: nothing can be added to it */
 	char *shown;
 
-	/* following: the file before, while it has a name; what is written to it still, given in whole lines */
-	struct reader *old;
-	uint64_t old_offset;
-	struct buffer old_last;  /* in front of it: the file may be written over by another copy */
+	/* the file before; what is written to it still, given in whole lines */
+	struct reader *old;      /* following: while it has a name; else while it is read */
+	bool old_sought;         /* it was looked for, or read, in this run */
+	char *old_shown;         /* NULL: there is none */
+	uint64_t old_device, old_inode, old_offset, old_line;
+	struct buffer old_last;  /* in front of the offset: the file may be written over by another copy */
 	uint32_t old_generation;
-	char *old_shown;
 	bool aside;              /* the bytes that are given are its */
 
 	uint64_t begin_line;     /* with TAIL_BEGIN */
@@ -156,6 +157,20 @@ void tail_save(const struct tail *t, struct buffer *out)
 	codec_put_i64(out, t->mtime_ns);
 	codec_put_u64(out, t->generation);
 	codec_put_u64(out, t->finished);
+	if (!t->old_shown)
+		return;
+	codec_put_span(out, span_from_string(t->old_shown));
+	codec_put_u64(out, t->old_device);
+	codec_put_u64(out, t->old_inode);
+	codec_put_u64(out, t->old_offset);
+	codec_put_u64(out, t->old_line);
+	codec_put_span(out, buffer_span(&t->old_last));
+	codec_put_u64(out, t->old_generation);
+}
+
+static bool is_text(struct span s)
+{
+	return !memchr(s.ptr, 0, s.len);
 }
 
 struct tail_position tail_position_get(struct codec_reader *in)
@@ -179,11 +194,24 @@ struct tail_position tail_position_get(struct codec_reader *in)
 	generation = codec_get_u64(in);
 	finished = codec_get_u64(in);
 	if (head_len != (p.offset < TAIL_HEAD_BYTES ? p.offset : TAIL_HEAD_BYTES) || p.last.len > TAIL_LAST_BYTES || p.last.len > p.offset ||
-	    p.offset > INT64_MAX || generation > UINT32_MAX || finished > 1 || memchr(p.shown.ptr, 0, p.shown.len))
+	    p.offset > INT64_MAX || generation > UINT32_MAX || finished > 1 || !is_text(p.shown))
 		in->bad = true;
 	p.head_len = (uint32_t)head_len;
 	p.generation = (uint32_t)generation;
 	p.finished = finished == 1;
+	if (in->bad || in->ptr == in->end)
+		return p;
+	p.has_old = true;
+	p.old_shown = codec_get_span(in);
+	p.old_device = codec_get_u64(in);
+	p.old_inode = codec_get_u64(in);
+	p.old_offset = codec_get_u64(in);
+	p.old_line = codec_get_u64(in);
+	p.old_last = codec_get_span(in);
+	generation = codec_get_u64(in);
+	if (p.old_last.len > TAIL_LAST_BYTES || p.old_last.len > p.old_offset || p.old_offset > INT64_MAX || generation > UINT32_MAX || !is_text(p.old_shown))
+		in->bad = true;
+	p.old_generation = (uint32_t)generation;
 	return p;
 }
 
@@ -206,6 +234,15 @@ bool tail_load(struct tail *t, struct codec_reader *in)
 	t->mtime_ns = p.mtime_ns;
 	t->generation = p.generation;
 	t->finished = p.finished;
+	if (p.has_old) {
+		t->old_shown = xmemdup(p.old_shown.ptr, p.old_shown.len);
+		t->old_device = p.old_device;
+		t->old_inode = p.old_inode;
+		t->old_offset = p.old_offset;
+		t->old_line = p.old_line;
+		buffer_append_span(&t->old_last, p.old_last);
+		t->old_generation = p.old_generation;
+	}
 	t->next_named = t->stream->n_files; /* what it named is behind it, or is found beside it */
 	return true;
 }
@@ -213,8 +250,13 @@ bool tail_load(struct tail *t, struct codec_reader *in)
 struct tail_file tail_file(const struct tail *t)
 {
 	if (t->aside)
-		return (struct tail_file){ t->old_shown, t->old_generation, INT64_MIN, 0, 1 };
+		return (struct tail_file){ t->old_shown, t->old_generation, INT64_MIN, t->old_offset, t->old_line };
 	return (struct tail_file){ t->shown, t->generation, t->mtime_ns, t->begin_line > 1 ? t->offset : 0, t->begin_line };
+}
+
+void tail_set_old_line(struct tail *t, uint64_t line)
+{
+	t->old_line = line;
 }
 
 const char *tail_live_path(const struct tail *t)
@@ -412,30 +454,43 @@ static void old_release(struct tail *t)
 	t->old_shown = NULL;
 }
 
+/* Who does not follow is done with it for this run. */
+static void old_rest(struct tail *t)
+{
+	if (t->purpose == TAIL_FOLLOW)
+		return;
+	reader_free(t->old);
+	t->old = NULL;
+}
+
 /* The present file was read to its end, and another begins. */
 static void keep_old(struct tail *t, const struct stat *next)
 {
 	struct stat st;
-	bool may_grow = t->purpose == TAIL_FOLLOW && t->at_end && t->is_plain && t->is_regular && fstat(reader_fd(t->reader), &st) == 0 &&
+	bool may_grow = t->reader && t->purpose != TAIL_REPLAY && t->at_end && t->is_plain && t->is_regular && fstat(reader_fd(t->reader), &st) == 0 &&
 			st.st_nlink > 0 && !is_same_file(&st, next);
 
+	old_release(t);
 	if (!may_grow) {
 		reader_free(t->reader);
 		return;
 	}
-	old_release(t);
 	t->old = t->reader;
+	t->old_sought = true;
+	t->old_shown = xstrdup(t->shown);
+	t->old_device = t->device;
+	t->old_inode = t->inode;
 	t->old_offset = t->offset;
 	buffer_append_span(&t->old_last, buffer_span(&t->last));
 	t->old_generation = t->generation;
-	t->old_shown = xstrdup(t->shown);
+	old_rest(t);
 }
 
 /* The candidate is the present file from now on. */
 static enum tail_step take(struct tail *t, struct candidate *c, const char *path, bool begin)
 {
 	t->bytes_before = tail_bytes_in(t);
-	if (t->reader && begin)
+	if (begin)
 		keep_old(t, &c->st);
 	else
 		reader_free(t->reader);
@@ -466,6 +521,41 @@ static enum tail_step take(struct tail *t, struct candidate *c, const char *path
 static bool is_present(const struct tail *t, const struct stream_file *f)
 {
 	return f->device == t->device && f->inode == t->inode;
+}
+
+/* Does the file before still hold what was read of it, in front of the offset? */
+static bool old_verify(const struct tail *t, int fd)
+{
+	struct buffer before = BUFFER_INIT;
+	bool same = read_at(fd, t->old_offset - t->old_last.len, t->old_last.len, &before) && span_equal(buffer_span(&before), buffer_span(&t->old_last));
+
+	buffer_release(&before);
+	return same;
+}
+
+/* Is f the file before, as far as that was read? Then c holds it. *ret_error: as of candidate_open_listed(). */
+static bool old_open(const struct tail *t, const struct stream_file *f, struct candidate *c, int *ret_error)
+{
+	*c = (struct candidate){ .reader = NULL };
+	*ret_error = 0;
+	if (!t->old_shown || f->device != t->old_device || f->inode != t->old_inode)
+		return false;
+	*ret_error = candidate_open_listed(c, f);
+	if (!*ret_error && S_ISREG(c->st.st_mode) && old_verify(t, reader_fd(c->reader)))
+		return true;
+	candidate_release(c);
+	return false;
+}
+
+/* It was read; late lines may be written to it. */
+static bool is_old(const struct tail *t, const struct stream_file *f)
+{
+	struct candidate c;
+	int error;
+	bool result = old_open(t, f, &c, &error);
+
+	candidate_release(&c);
+	return result;
 }
 
 /* What came of opening a file. The live one is waited for: told once. */
@@ -761,7 +851,7 @@ static size_t first_since(const struct tail *t, const struct stream *l)
 {
 	size_t i = 0;
 
-	while (i < l->n_files && l->files[i].mtime_ns <= t->mtime_ns && strcmp(l->files[i].path, t->live_path) != 0)
+	while (i < l->n_files && (l->files[i].mtime_ns <= t->mtime_ns || is_old(t, &l->files[i])) && strcmp(l->files[i].path, t->live_path) != 0)
 		i++;
 	return i;
 }
@@ -773,14 +863,12 @@ static size_t first_since(const struct tail *t, const struct stream *l)
  */
 static size_t find_copied(const struct tail *t, const struct stream *l, size_t present, struct candidate *c, bool *ret_again)
 {
-	struct stat old;
-	bool has_old = t->old && fstat(reader_fd(t->old), &old) == 0;
 	int error;
 
 	for (size_t i = first_since(t, l); t->offset < WEAK_BYTES && present < l->n_files && i < present; i++) {
 		const struct stream_file *f = &l->files[i];
-		if (has_old && f->device == (uint64_t)old.st_dev && f->inode == (uint64_t)old.st_ino)
-			continue; /* late lines were written to it */
+		if (is_old(t, f))
+			continue;
 		if (candidate_find(t, f, false, c, &error) == FOUND_AT)
 			return i;
 		candidate_release(c);
@@ -1103,6 +1191,28 @@ static enum tail_step look(struct tail *t, struct diag_list *diags)
 	return is_live ? TAIL_AT_END : find_next(t, diags);
 }
 
+/* An earlier run has left the file before: where is it now? It is forgotten when it was packed or removed. */
+static void old_seek(struct tail *t)
+{
+	struct stream l;
+	struct candidate c;
+	int error = 0;
+
+	t->old_sought = true;
+	list_generations(t, &l);
+	for (size_t i = 0; i < l.n_files && !t->old && !error; i++) {
+		const struct stream_file *f = &l.files[i];
+		if (is_present(t, f) || strcmp(f->path, t->live_path) == 0 || t->old_offset < WEAK_BYTES || !old_open(t, f, &c, &error))
+			continue;
+		t->old = c.reader;
+		free(t->old_shown);
+		t->old_shown = xstrdup(f->path);
+	}
+	stream_release_files(&l);
+	if (!t->old && !error)
+		old_release(t);
+}
+
 /* How many bytes of whole lines were added to the file before since it was left; at most len, in buf. */
 static size_t old_read(struct tail *t, char *buf, size_t len)
 {
@@ -1114,11 +1224,7 @@ static size_t old_read(struct tail *t, char *buf, size_t len)
 		return 0;
 	}
 	if ((uint64_t)st.st_size > t->old_offset) {
-		struct buffer before = BUFFER_INIT;
-		bool same = read_at(reader_fd(t->old), t->old_offset - t->old_last.len, t->old_last.len, &before) &&
-			    span_equal(buffer_span(&before), buffer_span(&t->old_last));
-		buffer_release(&before);
-		if (!same) {
+		if (!old_verify(t, reader_fd(t->old))) {
 			old_release(t);
 			return 0;
 		}
@@ -1134,13 +1240,19 @@ static size_t old_read(struct tail *t, char *buf, size_t len)
 	return 0;
 }
 
+/* Lines of the file before come between whole lines of the present one only. */
+static bool old_goes_on(struct tail *t, struct block *b)
+{
+	bool between = !t->last.len || t->last.data[t->last.len - 1] == '\n';
+
+	return t->old && between && old_read(t, block_room(b, t->means->block_bytes), t->means->block_bytes) > 0;
+}
+
 enum tail_step tail_read(struct tail *t, struct block *b, size_t *ret_len, struct diag_list *diags)
 {
 	size_t len = t->means->block_bytes;
 
 	*ret_len = 0;
-	if (!t->reader)
-		return find_next(t, diags);
 	if (t->aside) {
 		char *buf = block_room(b, len);
 		size_t n = t->old ? old_read(t, buf, len) : 0;
@@ -1150,13 +1262,25 @@ enum tail_step tail_read(struct tail *t, struct block *b, size_t *ret_len, struc
 		block_grow(b, n);
 		t->old_offset += n;
 		*ret_len = n;
+		if (!n)
+			old_rest(t);
 		return n ? TAIL_BYTES : TAIL_BACK;
+	}
+	if (!t->reader) {
+		/* What was written to the file before since an earlier run is older than what comes next. */
+		if (t->old_shown && !t->old_sought)
+			old_seek(t);
+		if (old_goes_on(t, b)) {
+			t->aside = true;
+			return TAIL_ASIDE;
+		}
+		old_rest(t);
+		return find_next(t, diags);
 	}
 	for (;;) {
 		if (t->at_end) {
 			enum tail_step step = look(t, diags);
-			/* Between whole lines only. */
-			if (step == TAIL_AT_END && t->old && (!t->last.len || t->last.data[t->last.len - 1] == '\n') && old_read(t, block_room(b, len), len)) {
+			if (step == TAIL_AT_END && old_goes_on(t, b)) {
 				t->aside = true;
 				return TAIL_ASIDE;
 			}

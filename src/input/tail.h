@@ -16,9 +16,9 @@
  *	                                                                                                 a warning where something may be lost
  *
  * A new file that is empty yet is not begun: the position stays in the file before, which can be known again, and what is still written to that
- * comes first. A file that is open is read to its end, however it is called by then, before the next one is begun. Who follows keeps the one
- * before open: a program that has not yet heard of the rotation may still write to it. Archives and copies of one generation are read once.
- * Nothing here waits, or asks a clock.
+ * comes first. A file that is open is read to its end, however it is called by then, before the next one is begun. The one before is kept in mind:
+ * a program that has not yet heard of the rotation may still write to it. Who follows keeps it open; a run that goes on from a position looks into it
+ * first, once, if it is there and not packed. Archives and copies of one generation are read once. Nothing here waits, or asks a clock.
  */
 #ifndef TOCSIN_INPUT_TAIL_H
 #define TOCSIN_INPUT_TAIL_H
@@ -53,7 +53,7 @@ enum tail_step {
 	TAIL_BYTES,    /* *ret_len bytes were put behind those in the block */
 	TAIL_BEGIN,    /* another file begins: tail_file() */
 	TAIL_CONTINUE, /* the bytes go on, in a file that has another name or place now: tail_file() */
-	TAIL_ASIDE,    /* following: a rotated file was written to once more; its bytes come in between: tail_file() */
+	TAIL_ASIDE,    /* a rotated file was written to once more; its bytes come in between: tail_file() */
 	TAIL_BACK,     /* and then those of the file before: tail_file() */
 	TAIL_AT_END,   /* nothing more for now (TAIL_REPLAY: ever) */
 };
@@ -64,9 +64,11 @@ struct tail_file {
 	const char *shown;   /* valid until the next call of tail_read() */
 	uint32_t generation; /* 0: the first that was read */
 	int64_t mtime_ns;    /* INT64_MIN: unknown */
-	uint64_t offset, line; /* TAIL_BEGIN: of the next byte, when the file is not begun at its beginning; else 0, 1 */
+	uint64_t offset, line; /* TAIL_BEGIN, TAIL_ASIDE: of the next byte, when the file is not begun at its beginning; else 0, 1 */
 };
 struct tail_file tail_file(const struct tail *t);
+/* For people: at which line was the file left that came before? After TAIL_BEGIN and TAIL_BACK. */
+void tail_set_old_line(struct tail *t, uint64_t line);
 
 /* The path whose events concern it: what is to be watched. */
 const char *tail_live_path(const struct tail *t);
@@ -93,8 +95,13 @@ struct tail_position {
 	int64_t mtime_ns;
 	uint32_t generation;
 	bool finished;       /* nothing more is expected of it: an archive, read to its end, or a file that is gone and was told to be */
+	bool has_old;        /* the file before it may still be written to */
+	struct span old_shown;
+	uint64_t old_device, old_inode, old_offset, old_line;
+	struct span old_last;
+	uint32_t old_generation;
 };
-/* Borrowed from the input; sets in->bad when it is damaged. */
+/* Borrowed from the input, which ends with it; sets in->bad when it is damaged. */
 struct tail_position tail_position_get(struct codec_reader *in);
 
 #endif

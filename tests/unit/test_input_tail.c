@@ -275,6 +275,8 @@ static void run_step(struct reading *r, char *step)
 		ck_assert_int_eq(chmod(path, (mode_t)strtol(words[2], NULL, 8)), 0);
 	} else if (!strcmp(verb, "link")) {
 		ck_assert_int_eq(symlink(words[2], path), 0);
+	} else if (!strcmp(verb, "restart")) { /* the one that stays open ends, and another begins at its position */
+		end(r);
 	} else if (!strcmp(verb, "read")) { /* read RANGES [TEXT OF A DIAGNOSTIC] */
 		read_all(r);
 		ck_assert_msg(!strcmp(buffer_string(&r->got), want), "%s (%s): read %s, not %s", r->name,
@@ -326,6 +328,22 @@ static const struct {
 	{ "renamed, and written to under both names for a while", LIVE,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; add " L ".1 7 7; add " L
 	  " 10 10; read 10,7; half " L ".1 11; read; half " L " 20; rest " L ".1 11; read; rest " L " 20; read 20,11; rm " L ".1; add " L " 21 21; read 21" },
+	{ "renamed, and written to under both names for a while, by cron", CRON,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; add " L ".1 7 7; add " L
+	  " 10 10; read 7,10; half " L ".1 11; read; half " L " 20; rest " L ".1 11; read 11; add " L ".1 12 12; rest " L " 20; read 20; read 12; mv " L ".1 " L
+	  ".2; mv " L " " L ".1; add " L ".2 13 13; add " L " 22 22; add " L ".1 21 21; read 13,21-22; add " L ".2 99 99; add " L ".1 23 24; read 23-24; rm " L
+	  ".1; add " L " 25 25; read 25" },
+	{ "renamed, and written to under both names for a while, begun anew", LIVE,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; restart; add " L ".1 6 6; add " L " 10 10; read 6,10; add " L
+	  ".1 7 7; read 7; restart; read; half " L " 20; read; restart; add " L ".1 11 11; read; rest " L " 20; read 20,11; restart; rm " L ".1; add " L
+	  " 21 21; read 21" },
+	{ "renamed, and written to under both names until it is packed", CRON,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; pack " L ".1.gz; add " L " 10 10; read 10; add " L
+	  ".1 1 7; read; add " L " 11 11; read 11" },
+	{ "renamed, written to once more, and the new one replaced", LIVE,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; rm " L "; add " L " 10 10; read 10" },
+	{ "renamed, written to once more, and the new one replaced, by cron", CRON,
+	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 8 9; read 8-9; add " L ".1 6 6; read 6; rm " L "; add " L " 10 10; read 10 removed" },
 	{ "renamed, and the old one written over with a copy", BOTH,
 	  "add " L " 1 5; read 1-5; mv " L " " L ".1; add " L " 6 40; read 6-40; cp " L " " L ".1; cut " L " 0; add " L " 41 42; read 41-42" },
 	{ "renamed with half a line", BOTH, "add " L " 1 2; half " L " 3; read 1-2; rest " L " 3; mv " L " " L ".1; add " L " 4 5; read 3-5" },
