@@ -128,7 +128,7 @@ static bool window_input(struct engine *en, const struct rule *r, uint32_t i, st
 	}
 	window_add(en, c, o, number, value);
 	expires_at_least(c, later(o->time_ns, k->timespan_ns));
-	double now_value = window_value(en, c, k);
+	double now_value = k->type == CORRELATION_EVENT_COUNT ? c->window.n : window_value(en, c, k);
 	bool holds = bounds_hold(k, now_value);
 	if (traced(en, r->index))
 		trace_tell_value(en, TRACE_EVALUATED, c, o, now_value, holds);

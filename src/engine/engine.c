@@ -240,6 +240,7 @@ void engine_source_present(struct engine *en, const struct source *s)
 		if (looks && k->type == CORRELATION_SUSTAINED) {
 			ARRAY_GROW(seen->sustained, seen->n_sustained, cap_s);
 			seen->sustained[seen->n_sustained++] = i;
+			en->sustains = true;
 		} else if (looks) {
 			ARRAY_GROW(seen->concurrent, seen->n_concurrent, cap_c);
 			seen->concurrent[seen->n_concurrent++] = i;
@@ -429,7 +430,7 @@ void engine_event(struct engine *en, const struct event *e, int64_t order_ns, co
 		o.kept = NULL;
 		o.time_ns = e->time_ns;
 		o.step = ++en->step;
-		const struct seen_source *seen = seen_source_find(en, e->source);
+		const struct seen_source *seen = en->sustains ? seen_source_find(en, e->source) : NULL;
 		if (en->trace && e->time_ns < order_ns)
 			trace_tell_rule(en, TRACE_LATE, NULL, &o, FIELD_NONE);
 		if (n_matched == 1 && !(seen && seen->n_sustained)) {

@@ -211,6 +211,7 @@ struct engine {
 	struct map names;            /* source and file names of restored evidence */
 	struct seen_source *seen;    /* the sources among the inputs */
 	uint32_t n_seen, cap_seen;
+	bool sustains;               /* some of them have sustained rules */
 
 	uint64_t *fired;             /* bit per rule: it fired in this step */
 	uint64_t *dirty;             /* bit per rule: an input of it fired */

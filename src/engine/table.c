@@ -301,13 +301,18 @@ bool values_join(struct buffer *text, const field_id *fields, uint32_t n, struct
 	return true;
 }
 
-struct key key_from(const string_id *ids, uint32_t n)
+static inline uint32_t key_hash(const string_id *ids, uint32_t n)
 {
 	uint32_t h = n;
 
 	for (uint32_t i = 0; i < n; i++)
 		h = (h ^ ids[i]) * UINT32_C(0x85EBCA6B);
-	return (struct key){ ids, n, h ^ h >> 16 };
+	return h ^ h >> 16;
+}
+
+struct key key_from(const string_id *ids, uint32_t n)
+{
+	return (struct key){ ids, n, key_hash(ids, n) };
 }
 
 uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n)
@@ -316,7 +321,8 @@ uint32_t key_plan(struct engine *en, const field_id *fields, uint32_t n)
 		if (en->keys[i].key.n == n && (n == 0 || memcmp(en->keys[i].fields, fields, n * sizeof *fields) == 0))
 			return i;
 	ARRAY_GROW(en->keys, en->n_keys, en->cap_keys);
-	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .ids = xcalloc(n + 1, sizeof(string_id)), .key.n = n };
+	string_id *ids = xcalloc(n + 1, sizeof *ids);
+	en->keys[en->n_keys] = (struct key_plan){ .fields = fields, .ids = ids, .key = key_from(ids, n), .whole = n == 0 };
 	return en->n_keys++;
 }
 
@@ -325,8 +331,13 @@ void key_make(struct engine *en, struct key_plan *p, struct occurrence *o)
 	uint32_t n = p->key.n, i = 0;
 
 	p->step = o->step;
+	if (n == 1) { /* most */
+		p->whole = (p->ids[0] = occurrence_string(en, o, p->fields[0])) != 0;
+		p->key.hash = key_hash(p->ids, 1);
+		return;
+	}
 	while (i < n && (p->ids[i] = occurrence_string(en, o, p->fields[i])))
 		i++;
 	p->whole = i == n;
-	p->key = key_from(p->ids, n);
+	p->key.hash = key_hash(p->ids, n);
 }
