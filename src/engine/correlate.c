@@ -33,7 +33,7 @@ bool bounds_hold(const struct correlation *k, double value)
 
 static void expires_at_least(struct cell *c, int64_t t)
 {
-	if (c->expires_ns == INT64_MAX || c->expires_ns < t)
+	if (c->expires_ns < t)
 		c->expires_ns = t;
 }
 
@@ -124,6 +124,7 @@ static bool window_input(struct engine *en, const struct rule *r, uint32_t i, st
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_NOT_USED, c, o);
 		strings_unref(&en->strings, value);
+		cell_schedule(en, c);
 		return false; /* so late that it is out of the window */
 	}
 	window_add(en, c, o, number, value);
@@ -394,13 +395,10 @@ static void chain_broken(struct engine *en, const struct rule *r, uint32_t i, st
 
 static void negated_remember(struct engine *en, const struct rule *r, uint32_t i, struct cell *c, struct occurrence *o)
 {
-	bool is_new = c->expires_ns == INT64_MAX;
-
 	if (o->time_ns > c->state->slots[i].time_ns)
 		c->state->slots[i].time_ns = o->time_ns;
 	expires_at_least(c, later(en->now_ns, r->correlation->timespan_ns));
-	if (is_new) /* else its deadline has come no nearer */
-		cell_schedule(en, c);
+	cell_schedule(en, c);
 }
 
 /* Was there, at this time, a log in which what is missing would stand? */

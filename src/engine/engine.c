@@ -132,6 +132,8 @@ struct engine *engine_new(const struct ruleset *rs, const struct engine_options 
 	find_parents(en);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		struct rule_state *s = &en->states[i];
+		s->due_ns = INT64_MAX;
+		s->heap_index = NOT_IN_HEAP;
 		s->keeps = rs->rules[i].alerts;
 		s->n_tops = s->keeps ? rs->n_top_fields : 0;
 		if (rs->rules[i].correlation)
@@ -391,11 +393,9 @@ static void deadlines_run(struct engine *en, int64_t time_ns)
 			en->now_ns = due;
 		if (cell_pending(c) != TIME_NONE && cell_pending(c) <= due) {
 			absence_due(en, c);
-		} else if (c->incident) {
+		} else {
 			incident_resolve(en, c);
 			cell_schedule(en, c);
-		} else {
-			cell_free(en, c);
 		}
 		queue_drain(en);
 	}

@@ -10,8 +10,8 @@
  *	                                                            │    └─ pending: an absence that is waited for
  *	                                                            └─ incident: while one is open
  *
- * Invariants: a cell has a deadline, always; the heap holds every cell once. What is in a window, slot or
- * tally counts references to strings and kept events.
+ * Invariants: a cell that waits for something (has an incident or a pending absence) is in the heap; of the others of a rule
+ * the oldest is, by the rule. What is in a window, slot or tally counts references to strings and kept events.
  */
 #ifndef TOCSIN_ENGINE_STATE_H
 #define TOCSIN_ENGINE_STATE_H
@@ -96,14 +96,15 @@ struct cell_state {
 	struct slot slots[];        /* temporal: one an input */
 };
 
+#define NOT_IN_HEAP UINT32_MAX
 struct cell {
 	struct cell *hash_next;
 	struct cell *older, *newer; /* of the same rule, by last use */
 	uint64_t seq;               /* order of creation */
-	int64_t expires_ns;         /* nothing of it matters any more from then on (unless pending or an incident) */
+	int64_t expires_ns;         /* nothing of it matters any more from then on, unless it waits */
 	struct incident *incident;
 	struct cell_state *state;   /* NULL: of a detection, and of a rule that counts events */
-	uint32_t rule, heap_index;
+	uint32_t rule, heap_index;  /* heap_index: NOT_IN_HEAP unless it waits, or did */
 	struct window window;
 	char room[];                /* one entry of the window (entry_len), then the key: a string for each group-by value */
 };
@@ -124,6 +125,8 @@ struct parent {
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
+	int64_t due_ns;             /* its place in the heap: when the oldest of its cells that do not wait expires, or before; INT64_MAX: never */
+	uint32_t heap_index;
 	struct cell *spare;         /* memory of cells that are gone, for the next ones; by hash_next */
 	uint32_t n_spare;
 	uint32_t cell_size, cell_state_at, n_slots; /* bytes of a cell; where in it its state stands, 0: it has none; slots of that */
@@ -175,8 +178,9 @@ static inline bool field_is_of_agent(field_id f)
 }
 
 struct heap_item {
-	int64_t deadline_ns;        /* may be earlier than the cell's real one: put right when it comes up */
-	struct cell *cell;
+	int64_t deadline_ns;        /* may be earlier than the real one: put right when it comes up */
+	struct cell *cell;          /* NULL: the rule's cells that do not wait */
+	uint32_t rule;
 };
 
 /* A source that is read, and the rules that look at all its events or at its snapshots. */
@@ -236,6 +240,15 @@ struct engine {
 };
 
 /* --- table.c: cells by key, by age, by deadline --- */
+static inline int64_t cell_pending(const struct cell *c)
+{
+	return c->state ? c->state->pending_ns : TIME_NONE;
+}
+/* For a deadline that somebody hears of. All others just expire. */
+static inline bool cell_waits(const struct cell *c)
+{
+	return c->incident || cell_pending(c) != TIME_NONE;
+}
 static inline uint32_t cell_hash(uint32_t rule, uint32_t key_hash)
 {
 	uint32_t h = (key_hash ^ rule) * UINT32_C(0x9E3779B1);
@@ -246,8 +259,8 @@ static inline const string_id *cell_key(const struct engine *en, const struct ce
 {
 	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_len);
 }
-/* NULL: there is none. */
-static inline struct cell *cell_find(const struct engine *en, uint32_t rule, const struct key *key)
+/* NULL: there is none. It may be one that has expired. */
+static inline struct cell *cell_look_up(const struct engine *en, uint32_t rule, const struct key *key)
 {
 	uint32_t key_at = en->states[rule].entry_len, i;
 
@@ -266,22 +279,37 @@ static inline struct cell *cell_find(const struct engine *en, uint32_t rule, con
 }
 /* Room for n more cells. */
 void table_reserve(struct engine *en, size_t n);
-/* A new one, at the newest end; at the cap the stalest cell of the rule gives way. */
+void cell_free(struct engine *en, struct cell *c);
+/* Has it expired, and is only there still because of where it stands in the list? */
+static inline bool cell_is_gone(const struct engine *en, const struct cell *c)
+{
+	return c->expires_ns <= en->now_ns && !cell_waits(c);
+}
+/* NULL: there is none. */
+static inline struct cell *cell_find(const struct engine *en, uint32_t rule, const struct key *key)
+{
+	struct cell *c = cell_look_up(en, rule, key);
+
+	return c && !cell_is_gone(en, c) ? c : NULL;
+}
+/* A new one, at the newest end; at the cap the stalest cell of the rule gives way. Whoever asks for it says when it expires: until then it has. */
 struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *key);
 void cell_renew(struct rule_state *s, struct cell *c);
 /* Finds it, and moves it to the newest end, or makes it. */
 static inline struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key)
 {
-	struct cell *c = cell_find(en, rule, key);
+	struct cell *c = cell_look_up(en, rule, key);
 
-	if (!c)
-		return cell_make(en, rule, key);
-	if (c->newer)
-		cell_renew(&en->states[rule], c);
-	return c;
+	if (c && !cell_is_gone(en, c)) {
+		if (c->newer)
+			cell_renew(&en->states[rule], c);
+		return c;
+	}
+	if (c)
+		cell_free(en, c);
+	return cell_make(en, rule, key);
 }
-void cell_free(struct engine *en, struct cell *c);
-/* The next cell whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. */
+/* The next cell that waits whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. Cells that expire before it go. */
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
 /* Sets what the rule's cells and the entries of their windows hold, as long as it has none. Its keys are known. */
@@ -306,14 +334,11 @@ static inline struct span key_value(const struct engine *en, const struct cell *
 {
 	return strings_text(&en->strings, cell_key(en, c)[index]);
 }
-static inline int64_t cell_pending(const struct cell *c)
-{
-	return c->state ? c->state->pending_ns : TIME_NONE;
-}
 static inline uint32_t cell_slots(const struct cell *c)
 {
 	return c->state ? c->state->n_slots : 0;
 }
+/* Of a cell that waits. */
 static inline int64_t cell_deadline(const struct cell *c)
 {
 	int64_t pending_ns = cell_pending(c), d = INT64_MAX;
@@ -326,13 +351,14 @@ static inline int64_t cell_deadline(const struct cell *c)
 	return d == INT64_MAX ? c->expires_ns : d;
 }
 void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns);
+void rule_bring_forward(struct engine *en, uint32_t rule, int64_t deadline_ns);
 /* To be called after anything that may bring the cell's deadline nearer. */
 static inline void cell_schedule(struct engine *en, struct cell *c)
 {
-	int64_t d = cell_deadline(c);
-
-	if (d < en->heap[c->heap_index].deadline_ns)
-		cell_bring_forward(en, c, d);
+	if (cell_waits(c))
+		cell_bring_forward(en, c, cell_deadline(c));
+	else if (c->expires_ns < en->states[c->rule].due_ns)
+		rule_bring_forward(en, c->rule, c->expires_ns);
 }
 
 /* --- window.c --- */

@@ -2,6 +2,9 @@
  * Keyed state: one hash table of cells over all rules; per rule a list by last use (whose old end is evicted
  * at the cap); one heap of deadlines. The heap is lazy: a deadline that moves away stays where it is until it
  * comes up, one that comes nearer is moved at once. Order among equal deadlines is rule, then age.
+ *
+ * Most cells just expire, a timespan after their last use: those of a rule in the order of its list, but for some that were used by an event
+ * that came late. So they are not in the heap; the rule is, once, and frees what has expired from the list's old end on. What waits is moved from there to the new end.
  */
 #include "engine/state.h"
 
@@ -15,15 +18,15 @@ static bool heap_before(const struct heap_item *a, const struct heap_item *b)
 {
 	if (a->deadline_ns != b->deadline_ns)
 		return a->deadline_ns < b->deadline_ns;
-	if (a->cell->rule != b->cell->rule)
-		return a->cell->rule < b->cell->rule;
-	return a->cell->seq < b->cell->seq;
+	if (a->rule != b->rule)
+		return a->rule < b->rule;
+	return !a->cell || (b->cell && a->cell->seq < b->cell->seq);
 }
 
 static void heap_put(struct engine *en, uint32_t i, struct heap_item item)
 {
 	en->heap[i] = item;
-	item.cell->heap_index = i;
+	*(item.cell ? &item.cell->heap_index : &en->states[item.rule].heap_index) = i;
 }
 
 static void heap_up(struct engine *en, uint32_t i)
@@ -55,34 +58,47 @@ static void heap_down(struct engine *en, uint32_t i)
 	heap_put(en, i, item);
 }
 
-static void heap_remove(struct engine *en, uint32_t i)
+static void heap_add(struct engine *en, struct heap_item item)
+{
+	ARRAY_GROW(en->heap, en->n_heap, en->cap_heap);
+	heap_put(en, en->n_heap++, item);
+	heap_up(en, en->n_heap - 1);
+}
+
+static void heap_remove(struct engine *en, struct cell *c)
 {
 	struct heap_item last = en->heap[--en->n_heap];
+	uint32_t i = c->heap_index;
 
+	c->heap_index = NOT_IN_HEAP;
 	if (i == en->n_heap)
 		return;
 	heap_put(en, i, last);
 	heap_up(en, i);
-	heap_down(en, last.cell->heap_index);
+	heap_down(en, last.cell ? last.cell->heap_index : en->states[last.rule].heap_index);
 }
 
 void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns)
 {
-	en->heap[c->heap_index].deadline_ns = deadline_ns;
-	heap_up(en, c->heap_index);
+	if (c->heap_index == NOT_IN_HEAP) {
+		heap_add(en, (struct heap_item){ deadline_ns, c, c->rule });
+	} else if (deadline_ns < en->heap[c->heap_index].deadline_ns) {
+		en->heap[c->heap_index].deadline_ns = deadline_ns;
+		heap_up(en, c->heap_index);
+	}
 }
 
-struct cell *cell_due(struct engine *en, int64_t time_ns)
+void rule_bring_forward(struct engine *en, uint32_t rule, int64_t deadline_ns)
 {
-	while (en->n_heap && en->heap[0].deadline_ns <= time_ns) {
-		struct cell *c = en->heap[0].cell;
-		int64_t d = cell_deadline(c);
-		if (d == en->heap[0].deadline_ns)
-			return c;
-		en->heap[0].deadline_ns = d;
-		heap_down(en, 0);
+	struct rule_state *s = &en->states[rule];
+
+	s->due_ns = deadline_ns;
+	if (s->heap_index == NOT_IN_HEAP) {
+		heap_add(en, (struct heap_item){ deadline_ns, NULL, rule });
+	} else {
+		en->heap[s->heap_index].deadline_ns = deadline_ns;
+		heap_up(en, s->heap_index);
 	}
-	return NULL;
 }
 
 /* ---- list by last use ---- */
@@ -99,6 +115,57 @@ static void list_append(struct rule_state *s, struct cell *c)
 	c->newer = NULL;
 	*(s->newest ? &s->newest->newer : &s->oldest) = c;
 	s->newest = c;
+}
+
+void cell_renew(struct rule_state *s, struct cell *c)
+{
+	list_unlink(s, c);
+	list_append(s, c);
+}
+
+/* ---- what is due ---- */
+
+/* Frees what has expired at the old end of a rule's list. */
+static void rule_expire(struct engine *en, struct rule_state *s)
+{
+	int64_t due_ns = s->due_ns;
+	struct cell *c, *waiting = NULL;
+
+	s->due_ns = INT64_MAX;
+	while ((c = s->oldest) && c != waiting) {
+		if (cell_waits(c)) {
+			if (!waiting)
+				waiting = c;
+			cell_renew(s, c);
+		} else if (c->expires_ns <= due_ns) {
+			cell_free(en, c);
+		} else {
+			s->due_ns = c->expires_ns;
+			break;
+		}
+	}
+	en->heap[s->heap_index].deadline_ns = s->due_ns;
+	heap_down(en, s->heap_index);
+}
+
+struct cell *cell_due(struct engine *en, int64_t time_ns)
+{
+	while (en->n_heap && en->heap[0].deadline_ns <= time_ns) {
+		struct cell *c = en->heap[0].cell;
+		if (!c) {
+			rule_expire(en, &en->states[en->heap[0].rule]);
+		} else if (!cell_waits(c)) {
+			heap_remove(en, c);
+			cell_schedule(en, c);
+		} else {
+			int64_t d = cell_deadline(c);
+			if (d == en->heap[0].deadline_ns)
+				return c;
+			en->heap[0].deadline_ns = d;
+			heap_down(en, 0);
+		}
+	}
+	return NULL;
 }
 
 /* ---- hash table ---- */
@@ -194,12 +261,6 @@ static void evict(struct engine *en, struct rule_state *s)
 	en->stats.evicted++;
 }
 
-void cell_renew(struct rule_state *s, struct cell *c)
-{
-	list_unlink(s, c);
-	list_append(s, c);
-}
-
 struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *wanted)
 {
 	struct rule_state *s = &en->states[rule];
@@ -213,7 +274,8 @@ struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *wante
 	struct cell *c = cell_new(s);
 	c->rule = rule;
 	c->seq = en->next_seq++;
-	c->expires_ns = INT64_MAX;
+	c->expires_ns = en->now_ns;
+	c->heap_index = NOT_IN_HEAP;
 	c->incident = NULL;
 	c->window = (struct window){ .ring = c->room, .cap = 1 };
 	string_id *ids = (string_id *)(void *)(c->room + s->entry_len);
@@ -230,8 +292,6 @@ struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *wante
 	en->stats.keys = en->n_cells;
 	if (en->n_cells > en->stats.keys_peak)
 		en->stats.keys_peak = en->n_cells;
-	ARRAY_GROW(en->heap, en->n_heap, en->cap_heap);
-	heap_put(en, en->n_heap++, (struct heap_item){ INT64_MAX, c });
 	return c;
 }
 
@@ -244,7 +304,8 @@ void cell_free(struct engine *en, struct cell *c)
 		at = &(*at)->hash_next;
 	*at = c->hash_next;
 	list_unlink(s, c);
-	heap_remove(en, c->heap_index);
+	if (c->heap_index != NOT_IN_HEAP)
+		heap_remove(en, c);
 	s->n_cells--;
 	en->stats.keys = --en->n_cells;
 

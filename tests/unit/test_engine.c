@@ -6,6 +6,7 @@
  *	@12 10 type=kill          the same, late: its place in the order is second 12
  *	advance 100               time passes
  *	end 60 55 complete        the snapshot of second 55 has ended, known at second 60
+ *	keys 2                    two keys are live now
  */
 #include "engine/clause.h"
 #include "engine/near.h"
@@ -150,6 +151,10 @@ static void play_line(struct run *r, char *line)
 		engine_advance(r->engine, atoll(strtok_r(NULL, " ", &save)) * NS_PER_SECOND);
 		return;
 	}
+	if (!strcmp(word, "keys")) {
+		ck_assert_uint_eq(engine_stats(r->engine)->keys, (uint64_t)atoll(strtok_r(NULL, " ", &save)));
+		return;
+	}
 	struct event *e = &r->event;
 	event_reset(e);
 	e->snapshot_ns = TIME_NONE;
@@ -273,6 +278,14 @@ struct script {
 };
 
 static const struct script scripts[] = {
+	{ "keys go when their windows are empty: open incidents at the old end do not keep others, nor does one that came late",
+	  DETECT("k", "type: kill")
+	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [agent], timespan: 10s, condition: {gte: 2}}\n"
+	  "incident: {summary: '{{value}}', resolve-after: 100s}\n",
+	  "0 type=kill agent=a\n1 type=kill agent=a\n2 type=kill agent=b\nkeys 2\nadvance 12\nkeys 1\n"
+	  "20 type=kill agent=c\n@20 15 type=kill agent=d\nkeys 3\nadvance 25\n@26 26 type=kill agent=d\nadvance 30\nkeys 2\n"
+	  "35 type=kill agent=d\nadvance 45\nkeys 2\nadvance 101\nkeys 1\nadvance 135\nkeys 0\n",
+	  "1 open storm a: 2\n35 open storm d: 2\n101 resolved storm a: 2\n135 resolved storm d: 2\n" },
 	{ "window is half open: an event exactly W old is out",
 	  DETECT("k", "type: kill")
 	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [], timespan: 10s, condition: {gt: 2}}\n"
