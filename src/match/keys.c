@@ -260,26 +260,68 @@ static inline bool key_exact_at(const struct key_text *k, const char *p)
 	return differ == 0;
 }
 
-uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r)
+/* What stands behind the blank that ends the word behind the record's key; NULL: it cannot be told what the parser thinks of it. */
+static inline const char *behind_word(const struct key *key, const struct key_table *t, const char *p, const struct record *r)
 {
-	const char *p = block.ptr + r->offset + t->place.at, *end = block.ptr + r->offset + r->len;
-	const char *word = p + key->text.len;
-	uint64_t excluded = 0;
+	const char *word = p + t->place.at + key->text.len, *end = p + r->len;
 
 	/* Of a record of several lines, or of a key in other letters, the parser may think otherwise. */
-	if (!key_exact_at(&key->text, p))
+	if (!key_exact_at(&key->text, p + t->place.at) || r->lines != 1)
+		return NULL;
+	p = find_blank(word, (size_t)(end - word));
+	return p ? p + 1 : NULL;
+}
+
+/* Is it the text at p, of which len bytes are the record's? Few are of more than three words. */
+static inline bool key_text_same(const struct key_text *k, const char *p, size_t len)
+{
+	bool same = !(differs(k, p, 0) | differs(k, p, 1) | differs(k, p, 2)) & (len >= k->len);
+
+	for (unsigned i = 3; __builtin_expect(i * 8 < k->len, 0) && same; i++)
+		same = !differs(k, p, i);
+	return same;
+}
+
+uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r)
+{
+	const char *p = behind_word(key, t, block.ptr + r->offset, r), *end = block.ptr + r->offset + r->len;
+	uint64_t excluded = 0;
+
+	if (!p)
 		return 0;
-	p = r->lines == 1 ? find_blank(word, (size_t)(end - word)) : NULL;
-	if (!p++)
-		return 0;
-	/* No branch tells which of them it is; few are of more than three words. */
+	/* No branch tells which of them it is. */
 	for (size_t i = 0; i < key->n_beginnings; i++) {
 		const struct key_beginning *b = &key->beginnings[i];
-		bool same = !(differs(&b->text, p, 0) | differs(&b->text, p, 1) | differs(&b->text, p, 2)) & ((size_t)(end - p) >= b->text.len);
 
-		for (unsigned k = 3; __builtin_expect(k * 8 < b->text.len, 0) && same; k++)
-			same = !differs(&b->text, p, k);
-		excluded |= b->rules & -(uint64_t)same;
+		excluded |= b->rules & -(uint64_t)key_text_same(&b->text, p, (size_t)(end - p));
 	}
 	return excluded;
+}
+
+bool key_word_init(struct key_word *w, struct span end, struct span behind)
+{
+	struct key_text text;
+
+	if (end.len == 0 || behind.len > KEY_WORDS * 8)
+		return false;
+	if (end.len > 8)
+		end = span_from(end, end.len - 8);
+	char padded[8] = { 0 };
+	memcpy(padded + 8 - end.len, end.ptr, end.len);
+	key_text_init(&text, span_of(padded, 8), 0);
+	w->end = text.text[0];
+	w->fold = text.fold[0];
+	memset(&w->mask, 0, sizeof w->mask);
+	memset((char *)&w->mask + 8 - end.len, 0xff, end.len);
+	key_text_init(&w->behind, behind, behind.len);
+	return true;
+}
+
+bool keys_word_differs(const struct key_word *w, const struct key *key, const struct key_table *t, struct span block, const struct record *r)
+{
+	const char *p = behind_word(key, t, block.ptr + r->offset, r), *end = block.ptr + r->offset + r->len;
+
+	if (!p || p[-2] == '/' || !key_text_same(&w->behind, p, (size_t)(end - p)))
+		return false;
+	return (((load64(p - 9) | w->fold) ^ w->end) & w->mask) != 0;
 }

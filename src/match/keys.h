@@ -32,6 +32,12 @@ struct key_beginning {
 	uint64_t rules; /* by number, as the caller counts them */
 };
 
+/* The word behind a key, by what it ends with, and what follows it. */
+struct key_word {
+	uint64_t end, fold, mask; /* of its last 8 bytes */
+	struct key_text behind;
+};
+
 struct key {
 	struct key_text text; /* with what closes it */
 	char exact[KEY_LEN_MAX];
@@ -65,10 +71,14 @@ unsigned keys_add(struct key_table *t, struct span key);
 unsigned keys_find(const struct key_table *t, struct span key);
 /* Where a record of this class has this text behind the word behind its key, `rules` cannot match it. The first `verbatim` bytes of it in this case only. False: it is too long. */
 bool keys_add_beginning(struct key_table *t, unsigned class, struct span text, size_t verbatim, uint64_t rules);
+/* False: it cannot be told apart. */
+bool key_word_init(struct key_word *w, struct span end, struct span behind);
 
 /* 64 readable bytes behind the block are required. */
 void keys_classify(const struct key_table *t, struct span block, const struct record *records, size_t n, uint8_t *classes);
 /* Which rules cannot match this record, which is of this class. */
 uint64_t keys_excluded(const struct key *key, const struct key_table *t, struct span block, const struct record *r);
+/* Does this record, which is of this class, have another word behind its key for certain, and `behind` follows it? */
+bool keys_word_differs(const struct key_word *w, const struct key *key, const struct key_table *t, struct span block, const struct record *r);
 
 #endif

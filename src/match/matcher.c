@@ -105,6 +105,12 @@ struct key_class {
 	uint64_t excludes; /* keys_excluded() can name all of the first n_always: these. 0: it cannot */
 };
 
+/* In records of these classes a literal is of no use, where the word behind the key is another one. */
+struct literal_word {
+	uint64_t classes; /* a bit each */
+	struct key_word word;
+};
+
 /* A value lower-cased for this event. */
 struct folded {
 	struct span of, text;
@@ -138,6 +144,7 @@ struct matcher {
 	struct key_class *classes;  /* by class, see keys.h; without keys there is one, KEYS_UNKNOWN */
 	struct prefilter *prefilter;
 	uint64_t *literal_classes; /* by literal: a bit for each class of which some rule needs it */
+	struct literal_word *literal_words; /* by literal */
 	uint32_t *owners_of; /* by literal: where its rules begin in owners; one more at the end */
 	uint32_t *owners;    /* indexes into rules, ascending for each literal */
 
@@ -472,6 +479,7 @@ static bool is_ours(const struct rule *r, const struct source *s)
 struct owner {
 	uint32_t literal, rule;
 	unsigned class;
+	const struct key_word *word; /* in the draft's arena; NULL: none */
 };
 
 static int owner_order(const void *a, const void *b)
@@ -579,6 +587,29 @@ static bool add_beginnings(struct matcher *m, unsigned class, const struct expr 
 	return any;
 }
 
+/* Which word behind the key the expression needs in records of this class; NULL: it may be any. */
+static const struct key_word *word_of_expr(struct matcher *m, unsigned class, const struct expr *x, struct arena *arena)
+{
+	const struct key *key = &m->keys->keys[class];
+	const struct atom *a = &m->rs->atoms[x->atom];
+	const struct string_pattern *p = &a->pattern;
+	struct span end, behind = SPAN("");
+	struct key_word *word;
+
+	if (x->op == EXPR_AND)
+		for (uint32_t i = 0; i < x->n_children; i++) {
+			const struct key_word *of = word_of_expr(m, class, x->children[i], arena);
+
+			if (of)
+				return of;
+		}
+	if (x->op != EXPR_ATOM || a->op != ATOM_STRING || p->n_pieces != 1 || p->open_start || p->open_end || memchr(p->pieces[0].ptr, '\0', p->pieces[0].len))
+		return NULL;
+	end = format_word_end(m->source->format, span_of(key->exact, key->len), a->field, p->pieces[0], &behind);
+	word = arena_zalloc(arena, sizeof *word);
+	return key_word_init(word, end, behind) ? word : NULL;
+}
+
 /* While the prefilter is made: each literal once, and which rules need it. */
 struct literal_draft {
 	struct arena arena;
@@ -591,6 +622,9 @@ struct literal_draft {
 
 static void draft_set(struct matcher *m, struct literal_draft *d, uint32_t rule, unsigned class, const struct literal_set *set)
 {
+	bool keyed = class != KEYS_UNKNOWN && class <= m->keys->n_keys;
+	const struct key_word *word = keyed ? word_of_expr(m, class, m->rs->rules[m->rules[rule].index].expr, &d->arena) : NULL;
+
 	for (size_t k = 0; k < set->n; k++) {
 		struct span lower = arena_dup_span(&d->arena, set->items[k]);
 		struct map_entry *entry;
@@ -601,7 +635,7 @@ static void draft_set(struct matcher *m, struct literal_draft *d, uint32_t rule,
 		if (new)
 			entry->value.number = d->known.n - 1;
 		ARRAY_GROW(d->owners, d->n_owners, d->cap_owners);
-		d->owners[d->n_owners++] = (struct owner){ (uint32_t)entry->value.number, rule, class };
+		d->owners[d->n_owners++] = (struct owner){ (uint32_t)entry->value.number, rule, class, word };
 	}
 	m->classes[class].seeks |= set->n > 0;
 }
@@ -677,6 +711,31 @@ static void decide_classes(struct matcher *m, unsigned n_classes)
 	}
 }
 
+/* In which classes all rules that need a literal need the same word besides; where the classes need several the literal has the one of its first. */
+static void draft_words(struct matcher *m, const struct literal_draft *d)
+{
+	const struct owner *o = d->owners, *end = o + d->n_owners;
+
+	while (o < end) {
+		uint32_t literal = o->literal;
+		struct literal_word *w = &m->literal_words[literal];
+		const struct key_word *word = NULL;
+		uint64_t others = 0;
+
+		for (const struct owner *i = o; i < end && i->literal == literal && !word; i++)
+			word = i->word;
+		if (word)
+			w->word = *word;
+		for (; o < end && o->literal == literal; o++) {
+			if (word && o->word && memcmp(o->word, word, sizeof *word) == 0)
+				w->classes |= UINT64_C(1) << o->class;
+			else
+				others |= UINT64_C(1) << o->class;
+		}
+		w->classes &= ~others;
+	}
+}
+
 /* Literals of all rules, each once, with the rules that need it. */
 static void build_prefilter(struct matcher *m)
 {
@@ -723,8 +782,10 @@ static void build_prefilter(struct matcher *m)
 	if (d.n_owners)
 		qsort(d.owners, d.n_owners, sizeof *d.owners, owner_order);
 	m->literal_classes = xcalloc(d.known.n + 1, sizeof *m->literal_classes);
+	m->literal_words = xcalloc(d.known.n + 1, sizeof *m->literal_words);
 	m->owners_of = xcalloc(d.known.n + 1, sizeof *m->owners_of);
 	m->owners = xcalloc(d.n_owners + 1, sizeof *m->owners);
+	draft_words(m, &d);
 	for (size_t i = 0, next_literal = 0; i <= d.n_owners; i++) {
 		size_t literal = i < d.n_owners ? d.owners[i].literal : d.known.n;
 
@@ -812,6 +873,7 @@ void matcher_free(struct matcher *m)
 		keys_release(m->keys);
 	free(m->keys);
 	free(m->literal_classes);
+	free(m->literal_words);
 	free(m->class_of);
 	free(m->owners_of);
 	free(m->owners);
@@ -1488,8 +1550,14 @@ size_t matcher_scan(struct matcher *m, struct span block, const struct record_li
 	for (size_t i = 0; i < m->hits.n_hits; i++) {
 		const struct prefilter_hit *hit = &m->hits.hits[i];
 
-		if (m->literal_classes[hit->literal] >> m->class_of[hit->record] & 1)
-			n += mark(candidates, hit->record);
+		unsigned class = m->class_of[hit->record];
+
+		if (!(m->literal_classes[hit->literal] >> class & 1))
+			continue;
+		const struct literal_word *w = &m->literal_words[hit->literal];
+		if (w->classes >> class & 1 && keys_word_differs(&w->word, &m->keys->keys[class], m->keys, block, &records->items[hit->record]))
+			continue;
+		n += mark(candidates, hit->record);
 	}
 	m->stats.candidates += n;
 	return n;

@@ -145,6 +145,11 @@ bool format_key(enum format f, struct format_key *ret);
  */
 bool format_beginning(enum format f, struct span key, field_id field, struct span text, struct buffer *out);
 /*
+ * What the word ends with, in letters of any case and not counting slashes, that stands behind this key's `close` in every record of one line with this key, as written here,
+ * whose `field` is the text, when a blank and then *ret_behind follow the word. Empty: nothing is certain. It is a part of the text.
+ */
+struct span format_word_end(enum format f, struct span key, field_id field, struct span text, struct span *ret_behind);
+/*
  * What stands in front of the value of `field` in every record with this key (here in lower case, there in letters of any case) that has the field and is not flagged
  * RECORD_ESCAPED. Empty: nothing is certain.
  */

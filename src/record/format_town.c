@@ -396,6 +396,14 @@ struct span town_beginning(struct span type, field_id field)
 	return SPAN("");
 }
 
+/* In the fork's nudge somebody else is the agent. */
+struct span town_behind_agent(struct span type)
+{
+	const struct town_type *t = type_named(type);
+
+	return t && t->detail == DETAIL_NUDGE ? SPAN("nudged with \"") : SPAN("");
+}
+
 /* A reason is what stands in brackets, but of the types whose whole rest it is. A type in other letters is none of ours: then, too, it is in brackets. */
 struct span town_lead(struct span type, field_id field)
 {

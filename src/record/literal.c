@@ -117,6 +117,17 @@ bool format_beginning(enum format f, struct span key, field_id field, struct spa
 	return true;
 }
 
+/* The normal form of an agent ends with what the name as written does (agent.c). */
+struct span format_word_end(enum format f, struct span key, field_id field, struct span text, struct span *ret_behind)
+{
+	const char *slash = text.len ? memrchr(text.ptr, '/', text.len) : NULL;
+
+	if (f != FORMAT_TOWN || field != FIELD_AGENT)
+		return SPAN("");
+	*ret_behind = town_behind_agent(key);
+	return slash ? span_from(text, (size_t)(slash - text.ptr) + 1) : text;
+}
+
 struct span format_lead(enum format f, struct span key, field_id field)
 {
 	return f == FORMAT_TOWN ? town_lead(key, field) : SPAN("");

@@ -1049,12 +1049,35 @@ START_TEST(keys_of_lines)
 		{ "2026-02-17 08:00:01 [ki\rll] mayor killed (gt stop)\nmore", "0" },
 		{ "2026-02-17 08:00:01 [ki\rll] mayor killed (gt stop)", "4" },
 	};
+	/* Of which agents a word is certain not to be. */
+	static const struct {
+		const char *agent, *line;
+		bool differs;
+	} words[] = {
+		{ "deacon", "2026-02-17 08:00:01 [kill] mayor killed (gt stop)", true },
+		{ "deacon", "2026-02-17 08:00:01 [kill] a/deacons killed (gt stop)", true },
+		{ "deacon", "2026-02-17 08:00:01 [kill]  killed (gt stop)", true },
+		{ "deacon", "2026-02-17 08:00:01 [kill] deacon killed (gt stop)", false },
+		{ "deacon", "2026-02-17 08:00:01 [kill] hq-DEACON killed (gt stop)", false },
+		{ "deacon", "2026-02-17 08:00:01 [kill] gt-deacon/ killed (gt stop)", false },
+		{ "deacon", "2026-02-17 08:00:01 [kill] mayor/ killed (gt stop)", false }, /* not looked at */
+		{ "deacon", "2026-02-17 08:00:01 [KILL] mayor killed (gt stop)", false },
+		{ "deacon", "2026-02-17 08:00:01 [kill] mayor", false },
+		{ "deacon", "2026-02-17 08:00:01 [kill] mayor killed (gt stop)\nmore", false },
+		{ "beads/a-long-NAME", "2026-02-17 08:00:01 [kill] beads/crew/a-long-name killed (gt stop)", false },
+		{ "beads/a-long-NAME", "2026-02-17 08:00:01 [kill] beads/crew/a-song-name killed (gt stop)", false }, /* only so much of it is looked at */
+		{ "beads/a-long-NAME", "2026-02-17 08:00:01 [kill] beads/crew/a-long-fame killed (gt stop)", true },
+		{ "deacon", "2026-02-17 08:00:01 [nudge] mayor nudged with \"go on\"", true },
+		{ "deacon", "2026-02-17 08:00:01 [nudge] mayor nudged deacon with \"go on\"", false },
+		{ "deacon", "2026-02-17 08:00:01 [nudge] mayor nudged with go", false },
+	};
 	struct key_table table;
 	struct buffer out = BUFFER_INIT, log = BUFFER_INIT;
 	struct record_list records = { 0 };
 	uint8_t classes[COUNT(lines)];
 	struct field_table fields;
 	struct decoder *d;
+	struct span behind;
 
 	ck_assert(!keys_init(&table, FORMAT_EVENTS));
 	ck_assert(keys_init(&table, FORMAT_TOWN));
@@ -1097,6 +1120,23 @@ START_TEST(keys_of_lines)
 		if (excluded)
 			buffer_printf(&out, "/%u", (unsigned)excluded);
 		ck_assert_msg(strcmp(buffer_string(&out), lines[i].expected) == 0, "%s: %s, not %s", lines[i].line, buffer_string(&out), lines[i].expected);
+	}
+	ck_assert_uint_eq(keys_add(&table, SPAN("nudge")), 4);
+	ck_assert_uint_eq(format_word_end(FORMAT_TOWN, SPAN("kill"), FIELD_AGENT_RAW, SPAN("deacon"), &behind).len, 0);
+	ck_assert_uint_eq(format_word_end(FORMAT_EVENTS, SPAN("kill"), FIELD_AGENT, SPAN("deacon"), &behind).len, 0);
+	ck_assert_uint_eq(format_word_end(FORMAT_TOWN, SPAN("kill"), FIELD_AGENT, SPAN("deacon/"), &behind).len, 0);
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct span agent = span_from_string(words[i].agent), key = strstr(words[i].line, "[nudge]") ? SPAN("nudge") : SPAN("kill"), end;
+		struct key_word word;
+
+		end = format_word_end(FORMAT_TOWN, key, FIELD_AGENT, agent, &behind);
+		ck_assert(key_word_init(&word, end, behind));
+		buffer_clear(&log);
+		buffer_printf(&log, "%s\n", words[i].line);
+		buffer_reserve(&log, 64);
+		decoder_frame(d, buffer_span(&log), true, &records);
+		ck_assert_uint_eq(records.n, 1);
+		ck_assert_msg(keys_word_differs(&word, &table.keys[keys_find(&table, key)], &table, buffer_span(&log), &records.items[0]) == words[i].differs, "%s", words[i].line);
 	}
 	decoder_free(d);
 	field_table_release(&fields);
@@ -1262,15 +1302,17 @@ static void write_line(struct buffer *out, const char *source, unsigned i)
 static void write_town_line(struct buffer *out, unsigned i)
 {
 	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-NOPERSIST", "KILL", "Kill", "session_death", "callback", "CALLBACK", "spawn", "x", "", "kill]", "a longer type than any" };
-	static const char *const details[] = { "killed (", "handed off (", "nudged with \"", "killed ", "session terminated (", "nudged deacon with \"", "killed  (", "Killed (",
+	static const char *const details[] = { "killed (", "handed off (", "nudged with \"", "killed ", "session terminated (", "nudged deacon with \"", "nudged deacon/ with \"", "killed  (", "Killed (",
 		"callback: ", "exited (", "KILL (", "Kill_(", "x (" };
 	static const char *const reasons[] = { "gt stop", "GT STOP", "self-clean: idle", "gt stop ", "self-clean", "interrupted (exit 130)", "interrupted (exit 130", "gt", "out of memory", "" };
+	static const char *const agents[] = { "mayor", "icecream/polecats/nux", "hq-Mayor/", "deacon//", "gt-icecream-witness", "icecream/witness", "deacon/dogs/nux", "NUX", "Deacon/Boot",
+		"icecream/polecats/a-name-that-is-longer-than-32-bytes", "/" };
 	static const char *const ends[] = { ")", "\"", "", ") ", "))", "\r", ") \r", ")\nsecond line (gt stop)", ")\r\n  kill", "\n)" };
 	static const char odd[] = "\0\r\r\r\x1b\\ []}{\t0-:";
 	size_t start = out->len;
 
-	buffer_printf(out, "2026-02-17 08:%02u:%02u [%s] %s %s%s%s", i / 60 % 60, i % 60, types[draw(COUNT(types))],
-		      draw(3) ? "mayor" : draw(2) ? "icecream/polecats/a-name-that-is-longer-than-32-bytes" : "",
+	buffer_printf(out, "2026-02-17 08:%02u:%02u [%s] %s %s%s%s", i / 60 % 60, i % 60, types[draw(draw(2) ? 2 : COUNT(types))],
+		      draw(8) ? agents[draw(COUNT(agents))] : "",
 		      details[draw(COUNT(details))], reasons[draw(COUNT(reasons))], ends[draw(COUNT(ends))]);
 	if (draw(4) == 0) {
 		/* At the place of the stamp or the type, most of the time. */
@@ -1311,8 +1353,15 @@ static const struct expr *random_key_expr(struct ruleset *rs, int depth)
 {
 	static const char *const types[] = { "kill", "nudge", "done", "handoff", "handoff-nopersist", "session_death", "callback", "hand*", "?ill", "*", "", "kill]", "x" };
 	static const char *const reasons[] = { "gt*", "gt stop*", "self-clean*", "interrupted (exit 130)*", "interrupted*", "gt stop", "*memory", "gt stop *", "*" };
+	static const char *const agents[] = { "mayor", "deacon", "dog/nux", "icecream/WITNESS", "icecream/nux", "boot", "/", "NUX", "icecream/a-name-that-is-longer-than-32-bytes" };
 	struct atom a = { .op = ATOM_STRING, .field = draw(2) ? FIELD_REASON : FIELD_MESSAGE, .cased = draw(6) == 0 };
 
+	if (depth == 0 && draw(4) == 0) {
+		/* A type and an agent, and a text. */
+		const struct expr *x = expr_and(rs, expr_string(rs, "type", types[draw(draw(2) ? 2 : 7)]), expr_string(rs, "agent", agents[draw(draw(2) ? 4 : COUNT(agents))]));
+
+		return expr_and(rs, x, expr_string(rs, draw(2) ? "message" : "raw", draw(4) ? "*stop*" : "*gt*"));
+	}
 	if (depth == 0 && draw(2)) {
 		/* As such rules are written: a type, but for what is planned. */
 		const struct expr *planned = expr_string(rs, draw(4) ? "reason" : "message", reasons[draw(5)]);
@@ -1339,6 +1388,10 @@ static const struct expr *random_key_expr(struct ruleset *rs, int depth)
 		break;
 	case 5:
 		return random_expr(rs, 2);
+	case 6:
+		a.field = FIELD_AGENT;
+		a.pattern = pattern_make(&rs->arena, span_from_string(agents[draw(COUNT(agents))]), a.cased);
+		break;
 	default:
 		a.pattern = pattern_make(&rs->arena, span_from_string(reasons[draw(COUNT(reasons))]), a.cased);
 		break;
