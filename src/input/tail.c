@@ -463,15 +463,16 @@ static void old_rest(struct tail *t)
 	t->old = NULL;
 }
 
-/* The present file was read to its end, and another begins. */
+/* Another file begins. The present one was read to its end; or it is not open: it is gone, or may not be read for now. */
 static void keep_old(struct tail *t, const struct stat *next)
 {
-	struct stat st;
-	bool may_grow = t->reader && t->purpose != TAIL_REPLAY && t->at_end && t->is_plain && t->is_regular && fstat(reader_fd(t->reader), &st) == 0 &&
-			st.st_nlink > 0 && !is_same_file(&st, next);
+	struct stat st = { .st_dev = (dev_t)t->device, .st_ino = (ino_t)t->inode };
+	bool may_grow = t->purpose != TAIL_REPLAY && t->known && !t->finished;
 
+	if (t->reader && may_grow)
+		may_grow = t->at_end && t->is_plain && t->is_regular && fstat(reader_fd(t->reader), &st) == 0 && st.st_nlink > 0;
 	old_release(t);
-	if (!may_grow) {
+	if (!may_grow || is_same_file(&st, next)) {
 		reader_free(t->reader);
 		return;
 	}
