@@ -64,6 +64,7 @@ struct ruleset *load_rules(char *const *paths, size_t n, bool lint, struct diag_
 {
 	static char installed[] = TOCSIN_RULES_DIR;
 	char **list = xcalloc(n ? n : 1, sizeof *list);
+	size_t n_given = n;
 
 	if (n == 0) {
 		list[0] = installed;
@@ -74,7 +75,8 @@ struct ruleset *load_rules(char *const *paths, size_t n, bool lint, struct diag_
 	}
 	if (list[0] == installed && access(installed, R_OK) != 0) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, "no rules: %s is not there", installed);
-		diag_hint(diags, "install tocsin (make install), or name rules: -r PATH");
+		diag_hint(diags, n_given ? "install tocsin (make install), or name other rules in place of `default`" :
+					   "install tocsin (make install), or name rules: -r PATH");
 		free(list);
 		return NULL;
 	}
