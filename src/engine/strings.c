@@ -61,11 +61,11 @@ static inline uint32_t hash_of(const struct strings *t, struct span s)
 static void slot_insert(struct strings *t, string_id id)
 {
 	uint32_t mask = t->n_slots - 1;
-	uint32_t hash = t->by_id[id]->hash, i = hash & mask;
+	uint32_t i = t->by_id[id]->hash & mask;
 
-	while (t->slots[i].id)
+	while (t->slots[i])
 		i = (i + 1) & mask;
-	t->slots[i] = (struct string_slot){ hash, id };
+	t->slots[i] = id;
 }
 
 static void make_slots(struct strings *t, uint32_t n)
@@ -130,14 +130,11 @@ string_id strings_get(struct strings *t, struct span s)
 
 	if (t->n_slots) {
 		uint32_t mask = t->n_slots - 1;
-		for (uint32_t i = hash & mask; t->slots[i].id; i = (i + 1) & mask) {
-			struct string_slot slot = t->slots[i];
-			if (slot.hash != hash)
-				continue;
-			struct string_entry *e = t->by_id[slot.id];
-			if (e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
+		for (uint32_t i = hash & mask; t->slots[i]; i = (i + 1) & mask) {
+			struct string_entry *e = t->by_id[t->slots[i]];
+			if (e->hash == hash && e->len == s.len && bytes_equal(e->text, s.ptr, s.len)) {
 				e->refs++;
-				return slot.id;
+				return t->slots[i];
 			}
 		}
 	}
@@ -149,19 +146,19 @@ void strings_drop(struct strings *t, string_id id)
 	/* Take its slot out and move later ones of the same run up, so that searches still end at a gap. */
 	uint32_t mask = t->n_slots - 1;
 	uint32_t i = t->by_id[id]->hash & mask;
-	while (t->slots[i].id != id)
+	while (t->slots[i] != id)
 		i = (i + 1) & mask;
 	for (uint32_t j = i;;) {
 		j = (j + 1) & mask;
-		if (!t->slots[j].id)
+		if (!t->slots[j])
 			break;
-		uint32_t home = t->slots[j].hash & mask;
+		uint32_t home = t->by_id[t->slots[j]]->hash & mask;
 		if (((j - home) & mask) >= ((j - i) & mask)) {
 			t->slots[i] = t->slots[j];
 			i = j;
 		}
 	}
-	t->slots[i].id = 0;
+	t->slots[i] = 0;
 	t->n_used--;
 	free(t->by_id[id]);
 	t->by_id[id] = NULL;

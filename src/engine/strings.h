@@ -15,16 +15,12 @@ struct string_entry {
 	uint16_t len;
 	char text[];
 };
-struct string_slot {
-	uint32_t hash;
-	string_id id; /* 0: empty */
-};
 struct strings {
 	struct string_entry **by_id; /* [id]; NULL: free */
 	uint32_t n_ids, cap_ids;
 	string_id *free_ids;
 	uint32_t n_free, cap_free;
-	struct string_slot *slots;
+	string_id *slots; /* 0: empty */
 	uint32_t n_slots, n_used;
 	uint64_t secret; /* in every hash: see hash_secret() */
 };
