@@ -6,7 +6,8 @@
  * ("[" and "{", "_" and DEL). What is reported is matched exactly later, so this costs a little time and no truth.
  *
  * How: a gram is a few bytes of a literal. A gram's hash leads to a byte in a map small enough to stay in the cache; the text is
- * looked at gram by gram, and nearly always the byte is 0. (Bytes, not bits: the shift that finds a bit costs more than the larger map.)
+ * looked at gram by gram, and nearly always the byte is 0. (Bytes, not bits: the shift that finds a bit costs more than the larger map. Where 16 grams
+ * are looked up by one instruction it does not.)
  * Where it is not, the gram is looked at with its neighbours; then a table names the literals that hold it and where in them, and the
  * literal is compared.
  *
@@ -78,7 +79,8 @@ struct slot {
 /* All literals that are sought in the same way. */
 struct pass {
 	unsigned map_shift; /* of the 32-bit hash */
-	uint8_t *map;
+	uint8_t *map;       /* a byte for each of its values */
+	bool by_bit;        /* long literals, 16 grams at a time: a bit for each */
 	unsigned key_shift; /* of the 64-bit hash */
 	uint64_t *key_bits; /* long literals: a bit for each key */
 	unsigned slot_shift;
@@ -108,7 +110,7 @@ struct prefilter {
 
 /* How much text is needed to learn from, and how much is enough. */
 #define LEARN_MIN ((size_t)8 * 1024)
-#define LEARN_MAX ((size_t)256 * 1024)
+#define LEARN_MAX ((size_t)64 * 1024)
 
 #define FOLD32 UINT32_C(0x20202020)
 #define FOLD64 UINT64_C(0x2020202020202020)
@@ -216,16 +218,18 @@ static unsigned map_size_log2(size_t n_grams)
 
 #define SEEN_KEYS_LOG2 17
 
-/* While a pass is built: its grams and their places, unordered. */
+/* While a pass is built: its grams and their places, by literal. */
 struct draft {
 	struct draft_gram {
 		uint32_t gram;
+		uint32_t slot; /* of its key */
 		uint64_t key;
 		struct place place;
 	} *grams;
 	size_t n, cap;
 	unsigned map_shift;
-	/* By byte of the map, so that a gram which only looks like a common one counts as it: */
+	uint8_t rarity[256]; /* by byte */
+	/* By value of the hash, so that a gram which only looks like a common one counts as it: */
 	uint16_t *used; /* how many literals use it */
 	uint16_t *seen; /* how often it is met in the text; NULL: guess */
 	uint16_t *seen_keys; /* the same of 8 bytes, by hash; NULL: guess, or of no use */
@@ -238,7 +242,7 @@ static uint64_t gram_cost(const struct draft *d, const unsigned char *at, unsign
 	unsigned bits = 0, used = d->used[h];
 
 	for (unsigned i = 0; i < size; i++)
-		bits += byte_rarity(at[i]);
+		bits += d->rarity[at[i]];
 	bits = 64 - bits;
 	if (d->seen_keys)
 		return (uint64_t)d->seen[h] * 4096 + used * 16 + bits;
@@ -253,7 +257,7 @@ static void draft_put(struct draft *d, uint32_t gram, uint64_t key, struct place
 
 	*used += *used < UINT16_MAX;
 	ARRAY_GROW(d->grams, d->n, d->cap);
-	d->grams[d->n++] = (struct draft_gram){ gram, key, place };
+	d->grams[d->n++] = (struct draft_gram){ gram, 0, key, place };
 }
 
 /* Adds the best gram of a short literal. */
@@ -306,7 +310,7 @@ static void draft_long(struct draft *d, const struct prefilter *p, uint32_t inde
 	for (unsigned o = alignment; o + LONG_GRAM <= l->len; o += LONG_STRIDE) {
 		uint32_t gram = load32(text + o) | FOLD32;
 		uint64_t cost = gram_cost(d, text + o, LONG_GRAM, gram), behind = UINT64_MAX, before = UINT64_MAX;
-		struct draft_gram g = { gram, gram, { index, o } };
+		struct draft_gram g = { gram, 0, gram, { index, o } };
 
 		if (o + 8 <= l->len)
 			behind = key_cost(d, load64(text + o) | FOLD64);
@@ -315,7 +319,7 @@ static void draft_long(struct draft *d, const struct prefilter *p, uint32_t inde
 		if (behind <= before && behind != UINT64_MAX)
 			g.key = load64(text + o) | FOLD64;
 		else if (before != UINT64_MAX)
-			g = (struct draft_gram){ gram, load64(text + o - 4) | FOLD64, { index, o - 4 } };
+			g = (struct draft_gram){ gram, 0, load64(text + o - 4) | FOLD64, { index, o - 4 } };
 		cost += g.key == gram ? cost * 8 : behind < before ? behind : before;
 		if (cost < best_cost) {
 			best_cost = cost;
@@ -325,15 +329,11 @@ static void draft_long(struct draft *d, const struct prefilter *p, uint32_t inde
 	draft_put(d, best.gram, best.key, best.place);
 }
 
-static int draft_order(const void *a, const void *b)
+static int gram_order(const void *a, const void *b)
 {
-	const struct draft_gram *x = a, *y = b;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	if (x->place.literal != y->place.literal)
-		return x->place.literal < y->place.literal ? -1 : 1;
-	return x->place.offset < y->place.offset ? -1 : x->place.offset > y->place.offset;
+	return x < y ? -1 : x > y;
 }
 
 static void pass_release(struct pass *pass)
@@ -365,15 +365,27 @@ static void nibbles_init(struct pass *pass, const uint32_t *grams, size_t n)
 	pass->nibbles = true;
 }
 
+/* The slot with this key, or a free one for it. */
+static inline uint32_t find_slot(const struct pass *pass, uint64_t key)
+{
+	uint32_t i = slot_index(pass, key), mask = (UINT32_C(1) << (32 - pass->slot_shift)) - 1;
+
+	while (pass->slots[i].n && pass->slots[i].key != key)
+		i = (i + 1) & mask;
+	return i;
+}
+
 static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 {
 	uint32_t distinct[NIBBLE_GRAMS_MAX];
 	unsigned keys_log2 = map_size_log2(d->n), slots_log2 = 4;
-	size_t n_distinct = 0;
+	size_t n_distinct = 0, n_places = 0;
 
-	qsort(d->grams, d->n, sizeof *d->grams, draft_order);
 	pass->map_shift = d->map_shift;
-	pass->map = xcalloc((size_t)1 << (32 - d->map_shift), 1);
+#ifdef HAVE_AVX2_PASS
+	pass->by_bit = !is_short && cpu_has(CPU_GATHER);
+#endif
+	pass->map = xcalloc(((size_t)1 << (32 - d->map_shift)) / (pass->by_bit ? 8 : 1), 1);
 	while (((size_t)1 << slots_log2) < d->n * 2)
 		slots_log2++;
 	pass->slot_shift = 32 - slots_log2;
@@ -383,31 +395,38 @@ static void pass_init(struct pass *pass, struct draft *d, bool is_short)
 	pass->slots = xcalloc((size_t)1 << slots_log2, sizeof *pass->slots);
 	pass->places = xmalloc(d->n * sizeof *pass->places);
 	for (size_t i = 0; i < d->n; i++) {
-		uint32_t gram = d->grams[i].gram;
+		struct draft_gram *g = &d->grams[i];
+		uint32_t in_map = gram_hash(g->gram) >> pass->map_shift;
+		uint64_t hash = key_hash(g->key) >> pass->key_shift;
 
-		pass->map[gram_hash(gram) >> pass->map_shift] |= (uint8_t)(1u << gram_bit(gram));
-		pass->places[i] = d->grams[i].place;
-	}
-	for (size_t i = 0, next; i < d->n; i = next) {
-		uint64_t key = d->grams[i].key, hash = key_hash(key) >> pass->key_shift;
-		uint32_t s = slot_index(pass, key);
-
-		while (pass->slots[s].n)
-			s = (s + 1) & (((uint32_t)1 << slots_log2) - 1);
-		for (next = i; next < d->n && d->grams[next].key == key;)
-			next++;
-		pass->slots[s] = (struct slot){ key, (uint32_t)i, (uint32_t)(next - i) };
+		if (pass->by_bit)
+			pass->map[in_map / 8] |= (uint8_t)(1u << in_map % 8);
+		else
+			pass->map[in_map] |= (uint8_t)(1u << gram_bit(g->gram));
 		if (!is_short)
 			pass->key_bits[hash / 64] |= UINT64_C(1) << hash % 64;
-		if (n_distinct < NIBBLE_GRAMS_MAX)
-			distinct[n_distinct] = (uint32_t)key;
-		n_distinct++;
+		g->slot = find_slot(pass, g->key);
+		if (!pass->slots[g->slot].n++) {
+			pass->slots[g->slot].key = g->key;
+			if (n_distinct < NIBBLE_GRAMS_MAX)
+				distinct[n_distinct] = (uint32_t)g->key;
+			n_distinct++;
+		}
 	}
+	/* Each slot's places behind those of the slot before; first is where the next one goes until all are there. */
+	for (size_t i = 0; i < (size_t)1 << slots_log2; i++) {
+		pass->slots[i].first = (uint32_t)n_places;
+		n_places += pass->slots[i].n;
+	}
+	for (size_t i = 0; i < d->n; i++)
+		pass->places[pass->slots[d->grams[i].slot].first++] = d->grams[i].place;
+	for (size_t i = 0; i < (size_t)1 << slots_log2; i++)
+		pass->slots[i].first -= pass->slots[i].n;
 #ifdef HAVE_AVX2_PASS
-	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && cpu_has(CPU_AVX2))
+	if (is_short && n_distinct <= NIBBLE_GRAMS_MAX && cpu_has(CPU_AVX2)) {
+		qsort(distinct, n_distinct, sizeof *distinct, gram_order);
 		nibbles_init(pass, distinct, n_distinct);
-#else
-	(void)is_short;
+	}
 #endif
 	pass->n_places = d->n;
 }
@@ -454,6 +473,8 @@ static bool pass_build(struct pass *pass, const struct prefilter *p, enum way wa
 		return false;
 	d = xcalloc(1, sizeof *d);
 	d->map_shift = 32 - map_size_log2(way == WAY_LONG ? n * LONG_STRIDE : n);
+	for (unsigned c = 0; c < 256; c++)
+		d->rarity[c] = (uint8_t)byte_rarity((unsigned char)c);
 	d->used = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->used);
 	if (sample.len) {
 		d->seen = xcalloc((size_t)1 << (32 - d->map_shift), sizeof *d->seen);
@@ -619,13 +640,10 @@ static inline bool literal_equal(const unsigned char *literal, const unsigned ch
 static void pass_confirm(const struct pass *pass, struct sink *s, size_t at, uint64_t key)
 {
 	const struct prefilter *p = s->prefilter;
-	uint32_t slot_mask = (UINT32_C(1) << (32 - pass->slot_shift)) - 1;
-	uint32_t i = slot_index(pass, key);
+	const struct slot *slot = &pass->slots[find_slot(pass, key)];
 
-	while (pass->slots[i].n && pass->slots[i].key != key)
-		i = (i + 1) & slot_mask;
-	for (uint32_t k = 0; k < pass->slots[i].n; k++) {
-		const struct place *place = &pass->places[pass->slots[i].first + k];
+	for (uint32_t k = 0; k < slot->n; k++) {
+		const struct place *place = &pass->places[slot->first + k];
 		const struct literal *l = &p->literals[place->literal];
 
 		if (at < place->offset || at - place->offset + l->len > s->len)
@@ -697,9 +715,11 @@ static void short_scan(const struct pass *pass, struct sink *s)
 
 /*
  * Long literals. Of a stretch: the hashes of all its grams; which words of eight grams the map says something of, as bits; a list of the places in
- * these words of which it does; of these the ones where a key may be. (64 bytes at a time, with AVX-512, the hashes are not had sooner.)
+ * these words of which it does; of these the ones where a key may be. With gathers the list comes of one step. (Without, the hashes alone are not had
+ * sooner by AVX-512.)
  */
 #define STRETCH_GRAMS (STRETCH_WORDS * 8)
+#define GATHERED 16
 
 #ifdef HAVE_AVX2_PASS
 __attribute__((target("avx2"))) static void hash_grams_avx2(uint32_t *hashes, const unsigned char *text, size_t n, unsigned shift)
@@ -757,37 +777,77 @@ static inline uint64_t grams_set(const uint8_t *map, const uint32_t *h)
 	return (((said & low) + low) | said) & ~low;
 }
 
-static void long_scan(const struct pass *pass, struct sink *s)
+/* The places, from text + start on, of those of n grams that the map says something of. at: room for GATHERED more than there may be. */
+static size_t map_places(const struct pass *pass, const unsigned char *text, size_t start, size_t n, uint32_t *at)
 {
 	const uint8_t *map = pass->map;
-	uint32_t hashes[STRETCH_GRAMS], at[STRETCH_GRAMS];
+	uint32_t hashes[STRETCH_GRAMS];
+	uint64_t words = 0;
+	size_t n_found = 0;
+
+#ifdef HAVE_AVX2_PASS
+	if (cpu_has(CPU_AVX2))
+		hash_grams_avx2(hashes, text + start, n, pass->map_shift);
+	else
+#endif
+		hash_grams(hashes, text + start, n, pass->map_shift);
+	for (size_t i = 0; i < n; i += 8) {
+		const uint32_t *h = hashes + i;
+		unsigned any = map[h[0]] | map[h[1]] | map[h[2]] | map[h[3]] | map[h[4]] | map[h[5]] | map[h[6]] | map[h[7]];
+
+		words |= (uint64_t)(any != 0) << i / 8;
+	}
+	for (; words; words &= words - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(words) * 8;
+
+		/* Mostly it is one. */
+		for (uint64_t set = grams_set(map, hashes + first); set; set &= set - 1)
+			at[n_found++] = (uint32_t)(start + (first + (unsigned)__builtin_ctzll(set) / 8) * LONG_STRIDE);
+	}
+	return n_found;
+}
+
+#ifdef HAVE_AVX2_PASS
+/* The same where the map is by_bit. */
+__attribute__((target("avx512f,popcnt"))) static size_t gather_places(const struct pass *pass, const unsigned char *text, size_t start, size_t n, uint32_t *at)
+{
+	const __m512i factor = _mm512_set1_epi32((int)gram_hash(1)), fold = _mm512_set1_epi32(FOLD32), one = _mm512_set1_epi32(1);
+	const __m128i by = _mm_cvtsi32_si128((int)pass->map_shift), by_word = _mm_cvtsi32_si128((int)pass->map_shift + 5);
+	__m512i places = _mm512_add_epi32(_mm512_set1_epi32((int)start), _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60));
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < n; i += GATHERED) {
+		__m512i gram = _mm512_or_si512(_mm512_loadu_si512(text + start + i * LONG_STRIDE), fold), hash = _mm512_mullo_epi32(gram, factor);
+		__m512i words = _mm512_i32gather_epi32(_mm512_srl_epi32(hash, by_word), pass->map, 4);
+		/* The lower 5 bits of what is left of the hash are the bit in the word: a rotation takes no others. */
+		__mmask16 set = _mm512_test_epi32_mask(words, _mm512_rolv_epi32(one, _mm512_srl_epi32(hash, by)));
+
+		_mm512_storeu_si512(at + n_found, _mm512_maskz_compress_epi32(set, places));
+		n_found += (unsigned)__builtin_popcount(set);
+		places = _mm512_add_epi32(places, _mm512_set1_epi32(GATHERED * LONG_STRIDE));
+	}
+	return n_found;
+}
+#endif
+
+static void long_scan(const struct pass *pass, struct sink *s)
+{
+	uint32_t at[STRETCH_GRAMS + GATHERED];
 
 	for (size_t start = 0; start < s->len; start += STRETCH_GRAMS * LONG_STRIDE) {
-		/* Whole words: up to 31 bytes behind the end, which pass_confirm rejects. */
-		size_t n = (s->len - start + 8 * LONG_STRIDE - 1) / (8 * LONG_STRIDE) * 8, n_found = 0, n_kept = 0;
-		uint64_t words = 0;
+		/* As many at a time as are looked up together. */
+		size_t n = (s->len - start + GATHERED * LONG_STRIDE - 1) / (GATHERED * LONG_STRIDE) * GATHERED, n_found, n_kept = 0;
 
 		if (n > STRETCH_GRAMS)
 			n = STRETCH_GRAMS;
 #ifdef HAVE_AVX2_PASS
-		if (cpu_has(CPU_AVX2))
-			hash_grams_avx2(hashes, s->text + start, n, pass->map_shift);
+		if (pass->by_bit)
+			n_found = gather_places(pass, s->text, start, n, at);
 		else
 #endif
-			hash_grams(hashes, s->text + start, n, pass->map_shift);
-		for (size_t i = 0; i < n; i += 8) {
-			const uint32_t *h = hashes + i;
-			unsigned any = map[h[0]] | map[h[1]] | map[h[2]] | map[h[3]] | map[h[4]] | map[h[5]] | map[h[6]] | map[h[7]];
-
-			words |= (uint64_t)(any != 0) << i / 8;
-		}
-		for (; words; words &= words - 1) {
-			unsigned first = (unsigned)__builtin_ctzll(words) * 8;
-
-			/* Mostly it is one. */
-			for (uint64_t set = grams_set(map, hashes + first); set; set &= set - 1)
-				at[n_found++] = (uint32_t)(start + (first + (unsigned)__builtin_ctzll(set) / 8) * LONG_STRIDE);
-		}
+			n_found = map_places(pass, s->text, start, n, at);
+		while (n_found && at[n_found - 1] >= s->len)
+			n_found--;
 		for (size_t i = 0; i < n_found; i++) {
 			struct keys k = keys_at(s->text, at[i]);
 
