@@ -49,29 +49,29 @@ struct reader {
 
 /* ---- positions ---- */
 
+/* Behind the break that ends the line; 0 when there is none. */
+static size_t next_line(struct span text, size_t from, bool has_cr)
+{
+	const char *line = text.ptr + from, *lf = memchr(line, '\n', text.len - from);
+	const char *cr = has_cr ? memchr(line, '\r', lf ? (size_t)(lf - line) : text.len - from) : NULL;
+
+	if (cr && cr + 1 != lf)
+		return (size_t)(cr + 1 - text.ptr);
+	return lf ? (size_t)(lf + 1 - text.ptr) : 0;
+}
+
 static void index_lines(struct reader *r)
 {
 	struct yaml_file *f = r->file;
+	bool has_cr = f->text.len && memchr(f->text.ptr, '\r', f->text.len);
 	size_t n = 1, k = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		if (pass) {
-			f->line_starts = arena_alloc(r->arena, n * sizeof *f->line_starts);
-			f->line_starts[k++] = 0;
-		}
-		for (size_t i = 0; i < f->text.len; i++) {
-			char c = f->text.ptr[i];
-
-			if (c == '\r' && i + 1 < f->text.len && f->text.ptr[i + 1] == '\n')
-				continue;
-			if (c != '\n' && c != '\r')
-				continue;
-			if (pass)
-				f->line_starts[k++] = i + 1;
-			else
-				n++;
-		}
-	}
+	for (size_t at = 0; f->text.len && (at = next_line(f->text, at, has_cr));)
+		n++;
+	f->line_starts = arena_alloc(r->arena, n * sizeof *f->line_starts);
+	f->line_starts[k++] = 0;
+	for (size_t at = 0; k < n; k++)
+		f->line_starts[k] = at = next_line(f->text, at, has_cr);
 	f->n_lines = n;
 }
 
@@ -230,9 +230,9 @@ static enum yaml_type plain_type(struct span s)
 	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
 	static const char *const bools[] = { "true", "True", "TRUE", "false", "False", "FALSE", NULL };
 
-	if (one_of(s, nulls))
+	if (s.len <= 5 && one_of(s, nulls))
 		return YAML_NULL;
-	if (one_of(s, bools))
+	if (s.len <= 5 && one_of(s, bools))
 		return YAML_BOOL;
 	return is_number(s) ? YAML_NUMBER : YAML_STRING;
 }
@@ -593,6 +593,7 @@ static void take_event(struct reader *r, struct fy_event *e)
 	size_t len;
 	const char *text;
 	enum fy_scalar_style style;
+	struct span raw; /* as it is written */
 
 	switch (e->type) {
 	case FYET_NONE:
@@ -622,8 +623,11 @@ static void take_event(struct reader *r, struct fy_event *e)
 	case FYET_SCALAR:
 		n = new_node(r, YAML_SCALAR, e);
 		style = fy_token_scalar_style(e->scalar.value);
+		raw = span_of(r->file->text.ptr + n->offset, n->end - n->offset);
 		if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
-			n->text = quoted(r->arena, span_of(r->file->text.ptr + n->offset, n->end - n->offset), style == FYSS_DOUBLE_QUOTED);
+			n->text = quoted(r->arena, raw, style == FYSS_DOUBLE_QUOTED);
+		} else if (style == FYSS_PLAIN && !memchr(raw.ptr, '\n', raw.len) && !memchr(raw.ptr, '\r', raw.len)) {
+			n->text = arena_dup_span(r->arena, raw);
 		} else {
 			/* No NUL stands in the file, but libfyaml 0.7 ends some folded and empty blocks with one. */
 			text = fy_token_get_text(e->scalar.value, &len);
@@ -719,7 +723,7 @@ static size_t next_document(struct span text, size_t from)
 static size_t parse_from(struct reader *r)
 {
 	struct fy_diag_cfg diag_cfg;
-	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_JSON_NONE | FYPCF_DISABLE_RECYCLING };
+	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_JSON_NONE };
 	struct fy_parser *parser;
 	struct fy_diag *diag;
 	struct fy_event *e;
@@ -758,6 +762,17 @@ done:
 	return next;
 }
 
+/* Are these 8 bytes all ASCII, and no control characters? */
+static bool printable(const char *p)
+{
+	const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80;
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	/* The highest bit of each byte says: not ASCII; not less than ' '; DEL. */
+	return !(v & high) && ((v + ones * 0x60) & high) == high && !((v + ones) & high);
+}
+
 /* False, with an error, when the bytes are no text that YAML allows. */
 static bool check_bytes(struct reader *r)
 {
@@ -771,10 +786,14 @@ static bool check_bytes(struct reader *r)
 		diag_add(r->diags, DIAG_ERROR, r->file->name, 1, 0, "the file is UTF-16; rules are UTF-8");
 		return false;
 	}
-	for (size_t i = 0; i < text.len;) {
+	for (size_t i = 0, n; i < text.len; i += n) {
 		unsigned char c = (unsigned char)text.ptr[i];
-		size_t n = c >= ' ' && c < 0x7f ? 1 : utf8_sequence(text.ptr + i, text.len - i);
 
+		if (i + 8 <= text.len && printable(text.ptr + i)) {
+			n = 8;
+			continue;
+		}
+		n = (c >= ' ' && c < 0x7f) || c == '\n' ? 1 : utf8_sequence(text.ptr + i, text.len - i);
 		if (!n) {
 			fail(r, i, i, "the byte 0x%02x is not UTF-8", c);
 			return false;
@@ -784,7 +803,6 @@ static bool check_bytes(struct reader *r)
 			diag_hint(r->diags, "in a \"double-quoted\" value write it as \\x%02x", c);
 			return false;
 		}
-		i += n;
 	}
 	return true;
 }
