@@ -53,6 +53,24 @@ void buffer_append_number(struct buffer *b, uint64_t v)
 	buffer_append(b, p, (size_t)(text + sizeof text - p));
 }
 
+void buffer_append_signed(struct buffer *b, int64_t v)
+{
+	if (v < 0)
+		buffer_append_char(b, '-');
+	buffer_append_number(b, v < 0 ? -(uint64_t)v : (uint64_t)v);
+}
+
+void buffer_append_hex(struct buffer *b, uint64_t v)
+{
+	char text[16], *p = text + sizeof text;
+
+	do {
+		*--p = "0123456789abcdef"[v & 15];
+		v >>= 4;
+	} while (v);
+	buffer_append(b, p, (size_t)(text + sizeof text - p));
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...)
 {
 	va_list args;

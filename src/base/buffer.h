@@ -48,6 +48,9 @@ static inline void buffer_append_char(struct buffer *b, char c)
 }
 /* In decimal digits. */
 void buffer_append_number(struct buffer *b, uint64_t v);
+void buffer_append_signed(struct buffer *b, int64_t v);
+/* In lower-case hexadecimal digits, without leading zeros. */
+void buffer_append_hex(struct buffer *b, uint64_t v);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Removes the first n bytes, moving the rest down. */
 void buffer_consume(struct buffer *b, size_t n);

@@ -13,6 +13,7 @@
 #include "rule/regex.h"
 #include "rule/value.h"
 #include <arpa/inet.h>
+#include <math.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -30,12 +31,33 @@ static void put_text(struct buffer *out, const char *p, size_t len)
 	buffer_append(out, p, len);
 }
 
+void describe_number(int64_t v, struct buffer *out)
+{
+	buffer_append_signed(out, v);
+	buffer_append_char(out, ' ');
+}
+
+void describe_real(double v, struct buffer *out)
+{
+	if (v == 0 && !signbit(v))
+		buffer_append_span(out, SPAN("0x0p+0 ")); /* as printf() writes it: most are */
+	else
+		buffer_printf(out, "%a ", v);
+}
+
 void describe_atom(const struct ruleset *rs, const struct atom *a, struct buffer *out)
 {
 	struct span name = field_name(&rs->fields, a->field);
 
-	buffer_printf(out, "%d %d %d %d %a %d %d %d %u ", a->op, a->time_part, a->fieldref_kind, a->cased, a->number,
-		      a->pattern.open_start, a->pattern.open_end, a->pattern.cased, a->regex_options);
+	describe_number(a->op, out);
+	describe_number(a->time_part, out);
+	describe_number(a->fieldref_kind, out);
+	describe_number(a->cased, out);
+	describe_real(a->number, out);
+	describe_number(a->pattern.open_start, out);
+	describe_number(a->pattern.open_end, out);
+	describe_number(a->pattern.cased, out);
+	describe_number(a->regex_options, out);
 	put_text(out, name.ptr, name.len);
 	if (a->op == ATOM_FIELDREF) {
 		name = field_name(&rs->fields, a->other);

@@ -152,6 +152,9 @@ void compile_selections(struct loader *l, const struct yaml_node *section, const
 const struct expr *resolve_condition(struct loader *l, const struct yaml_node *text, const struct condition *c,
 				     struct selection_set *set);
 void compile_detection(struct loader *l, struct draft *d);
+/* A number as digests hold it, with a blank behind it. */
+void describe_number(int64_t v, struct buffer *out);
+void describe_real(double v, struct buffer *out);
 /* The bytes by which two atoms are equal: with names of fields, not numbers. */
 void describe_atom(const struct ruleset *rs, const struct atom *a, struct buffer *out);
 

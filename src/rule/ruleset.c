@@ -978,7 +978,8 @@ static void sort_rules(struct loader *l, uint32_t *sorted)
 
 static void describe_expr(const struct ruleset *rs, const struct atom *atoms, const struct expr *x, struct buffer *out)
 {
-	buffer_printf(out, "%d(", x->op);
+	buffer_append_signed(out, x->op);
+	buffer_append_char(out, '(');
 	if (x->op == EXPR_ATOM)
 		describe_atom(rs, &atoms[x->atom], out);
 	for (uint32_t i = 0; i < x->n_children; i++)
@@ -1004,6 +1005,12 @@ static void describe_name(const char *s, struct buffer *out)
 	buffer_append_char(out, ' ');
 }
 
+static void describe_hex(uint64_t v, struct buffer *out)
+{
+	buffer_append_hex(out, v);
+	buffer_append_char(out, ' ');
+}
+
 static void describe_field(const struct ruleset *rs, field_id f, struct buffer *out)
 {
 	describe_name(field_name(&rs->fields, f).ptr, out);
@@ -1016,7 +1023,9 @@ static uint64_t digest_of(const struct ruleset *rs, const struct rule *r)
 	const struct correlation *c = r->correlation;
 	uint64_t digest;
 
-	buffer_printf(&b, "%d %jd %jd ", r->kind, (intmax_t)r->incident.resolve_after_ns, (intmax_t)r->incident.update_every_ns);
+	describe_number(r->kind, &b);
+	describe_number(r->incident.resolve_after_ns, &b);
+	describe_number(r->incident.update_every_ns, &b);
 	describe_name(r->name, &b);
 	describe_name(r->logsource.category, &b);
 	describe_name(r->logsource.product, &b);
@@ -1024,23 +1033,31 @@ static uint64_t digest_of(const struct ruleset *rs, const struct rule *r)
 	if (r->expr)
 		describe_expr(rs, rs->atoms, r->expr, &b);
 	if (c) {
-		buffer_printf(&b, "%d %jd %jd %a %u %u ", c->type, (intmax_t)c->timespan_ns, (intmax_t)c->max_gap_ns, c->percentile, c->n_keys,
-			      c->n_inputs);
+		describe_number(c->type, &b);
+		describe_number(c->timespan_ns, &b);
+		describe_number(c->max_gap_ns, &b);
+		describe_real(c->percentile, &b);
+		describe_number(c->n_keys, &b);
+		describe_number(c->n_inputs, &b);
 		for (uint32_t i = 0; i < c->n_keys; i++)
 			describe_name(c->keys[i], &b);
 		for (uint32_t i = 0; i < c->n_inputs; i++) {
-			buffer_printf(&b, "%jx %d %d ", (uintmax_t)rs->rules[c->inputs[i].rule].digest, c->inputs[i].negated, c->inputs[i].after);
+			describe_hex(rs->rules[c->inputs[i].rule].digest, &b);
+			describe_number(c->inputs[i].negated, &b);
+			describe_number(c->inputs[i].after, &b);
 			for (uint32_t k = 0; k < c->n_keys; k++)
 				describe_field(rs, c->inputs[i].keys[k], &b);
 		}
-		for (uint32_t i = 0; i < c->n_bounds; i++)
-			buffer_printf(&b, "%d %a ", c->bounds[i].op, c->bounds[i].value);
+		for (uint32_t i = 0; i < c->n_bounds; i++) {
+			describe_number(c->bounds[i].op, &b);
+			describe_real(c->bounds[i].value, &b);
+		}
 		for (uint32_t i = 0; i < c->n_value_fields; i++)
 			describe_field(rs, c->value_fields[i], &b);
 		if (c->presence)
 			describe_presence(c->presence, &b);
 		for (uint32_t i = 0; i < c->n_chains; i++)
-			buffer_printf(&b, "%jx ", (uintmax_t)c->chains[i].inputs);
+			describe_hex(c->chains[i].inputs, &b);
 	}
 	digest = hash_bytes(b.data, b.len, 0);
 	buffer_release(&b);
