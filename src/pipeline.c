@@ -54,6 +54,7 @@ struct looker {
 /* Those for the lanes of one source, in one zone: as many as there are blocks that are looked at, however many lanes. */
 struct looker_pool {
 	struct source source;
+	struct matcher *matcher; /* theirs are copies of it */
 	struct looker *free;
 	struct looker_pool *next;
 };
@@ -266,6 +267,7 @@ static void lookers_free(struct looker_pool *pools)
 			matcher_free(k->matcher);
 			free(k);
 		}
+		matcher_free(pool->matcher);
 		free(pool);
 	}
 }
@@ -297,7 +299,13 @@ static struct looker *looker_take(const struct pipeline *p, struct lane *l)
 	k = xcalloc(1, sizeof *k);
 	if (!decoder_wants_all(l->decoder))
 		k->decoder = decoder_new(&l->lookers->source, &p->o.rules->fields, p->o.zone, p->o.record_limit);
-	k->matcher = matcher_new(p->o.rules, &l->lookers->source, p->diags);
+	if (p->o.trace) { /* which asks it for more than a copy has */
+		k->matcher = matcher_new(p->o.rules, &l->lookers->source, p->diags);
+		return k;
+	}
+	if (!l->lookers->matcher)
+		l->lookers->matcher = matcher_new(p->o.rules, &l->lookers->source, p->diags);
+	k->matcher = matcher_copy(l->lookers->matcher);
 	return k;
 }
 

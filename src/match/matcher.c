@@ -31,6 +31,7 @@
 #include "record/json.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,9 +130,11 @@ struct matcher {
 	const struct ruleset *rs;
 	const struct source *source;
 
-	/* The plan: const after matcher_new(), but for tests that only explain asks for. */
+	/* The plan: const after matcher_new(), but for tests that only explain asks for. Copies share it, each with a prefilter of its own. */
+	bool is_copy;
 	struct test *tests; /* by atom */
 	struct map regexes; /* by options and pattern → struct regex */
+	uint32_t match_pairs; /* that the groups of the largest need */
 	struct node *nodes;
 	size_t n_nodes, cap_nodes;
 	uint32_t *children;
@@ -148,7 +151,7 @@ struct matcher {
 	uint32_t *owners_of; /* by literal: where its rules begin in owners; one more at the end */
 	uint32_t *owners;    /* indexes into rules, ascending for each literal */
 
-	/* Scratch. */
+	/* Scratch, from hits on. */
 	struct prefilter_hits hits;
 	uint8_t *class_of; /* by record of the last scan; all 0 without keys */
 	size_t cap_class_of;
@@ -170,7 +173,6 @@ struct matcher {
 	pcre2_match_context *match_context;
 	pcre2_jit_stack *jit_stack;
 	pcre2_match_data *match_data;
-	uint32_t match_pairs; /* that match_data has room for */
 	struct matcher_stats stats;
 };
 
@@ -242,12 +244,10 @@ static const struct regex *regex_get(struct matcher *m, const struct atom *a, co
 	re->jit = pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0;
 	regex_read_names(re, &m->rs->fields);
 	pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &pairs);
-	if (!m->match_data || ++pairs > m->match_pairs) {
-		pcre2_match_data_free(m->match_data);
+	if (++pairs > m->match_pairs) {
 		m->match_pairs = pairs > 8 ? pairs : 8;
-		m->match_data = pcre2_match_data_create(m->match_pairs, NULL);
-		if (!m->match_data)
-			no_memory();
+		pcre2_match_data_free(m->match_data);
+		m->match_data = NULL;
 	}
 	entry->value.pointer = re;
 	return re;
@@ -312,6 +312,7 @@ static bool test_prepare(struct matcher *m, uint32_t i, const char *file, struct
 
 	if (t->ready)
 		return !t->broken;
+	assert(!m->is_copy);
 	t->ready = true;
 	t->atom = &m->rs->atoms[i];
 	t->field = t->atom->field;
@@ -805,15 +806,13 @@ static void build_prefilter(struct matcher *m)
 	arena_release(&d.arena);
 }
 
-struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags)
+/* What an event needs to be matched, apart from the plan. */
+static void make_scratch(struct matcher *m)
 {
-	struct matcher *m = xcalloc(1, sizeof *m);
-	bool ok = true;
-
-	m->rs = rs;
-	m->source = s;
-	m->tests = xcalloc(rs->n_atoms + 1, sizeof *m->tests);
-	m->memo = xcalloc(rs->n_atoms + 1, sizeof *m->memo);
+	m->memo = xcalloc(m->rs->n_atoms + 1, sizeof *m->memo);
+	m->tried = xcalloc(m->n_rules + 1, sizeof *m->tried);
+	m->list = xcalloc(m->n_rules + 1, sizeof *m->list);
+	m->held = xcalloc(m->n_rules + 1, sizeof *m->held);
 	m->match_context = pcre2_match_context_create(NULL);
 	m->jit_stack = pcre2_jit_stack_create(REGEX_JIT_STACK_MIN, REGEX_JIT_STACK_MAX, NULL);
 	if (!m->match_context)
@@ -823,7 +822,16 @@ struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, st
 	pcre2_set_heap_limit(m->match_context, REGEX_HEAP_LIMIT_KIB);
 	/* NULL, where there is no JIT, means the machine stack: fine, it is not used then. */
 	pcre2_jit_stack_assign(m->match_context, NULL, m->jit_stack);
+}
 
+struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags)
+{
+	struct matcher *m = xcalloc(1, sizeof *m);
+	bool ok = true;
+
+	m->rs = rs;
+	m->source = s;
+	m->tests = xcalloc(rs->n_atoms + 1, sizeof *m->tests);
 	m->rules = xcalloc(rs->n_rules + 1, sizeof *m->rules);
 	for (uint32_t i = 0; i < rs->n_rules; i++) {
 		struct local_rule *local = &m->rules[m->n_rules];
@@ -838,28 +846,28 @@ struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, st
 		matcher_free(m);
 		return NULL;
 	}
-	m->tried = xcalloc(m->n_rules + 1, sizeof *m->tried);
-	m->list = xcalloc(m->n_rules + 1, sizeof *m->list);
-	m->held = xcalloc(m->n_rules + 1, sizeof *m->held);
 	build_prefilter(m);
+	make_scratch(m);
 	return m;
 }
 
-void matcher_free(struct matcher *m)
+struct matcher *matcher_copy(const struct matcher *of)
 {
-	if (!m)
-		return;
+	struct matcher *m = xcalloc(1, sizeof *m);
+
+	memcpy(m, of, offsetof(struct matcher, hits));
+	m->is_copy = true;
+	m->prefilter = prefilter_copy(of->prefilter);
+	make_scratch(m);
+	return m;
+}
+
+static void plan_free(struct matcher *m)
+{
 	for (size_t i = 0; i < m->regexes.n; i++)
 		regex_free(m->regexes.entries[i]->value.pointer);
 	map_release(&m->regexes);
-	prefilter_free(m->prefilter);
-	prefilter_hits_release(&m->hits);
-	pcre2_match_data_free(m->match_data);
-	pcre2_match_context_free(m->match_context);
-	pcre2_jit_stack_free(m->jit_stack);
-	arena_release(&m->folded_arena);
 	free(m->tests);
-	free(m->memo);
 	free(m->nodes);
 	free(m->children);
 	free(m->rules);
@@ -874,9 +882,24 @@ void matcher_free(struct matcher *m)
 	free(m->keys);
 	free(m->literal_classes);
 	free(m->literal_words);
-	free(m->class_of);
 	free(m->owners_of);
 	free(m->owners);
+}
+
+void matcher_free(struct matcher *m)
+{
+	if (!m)
+		return;
+	if (!m->is_copy)
+		plan_free(m);
+	prefilter_free(m->prefilter);
+	prefilter_hits_release(&m->hits);
+	pcre2_match_data_free(m->match_data);
+	pcre2_match_context_free(m->match_context);
+	pcre2_jit_stack_free(m->jit_stack);
+	arena_release(&m->folded_arena);
+	free(m->memo);
+	free(m->class_of);
 	free(m->tried);
 	free(m->list);
 	free(m->held);
@@ -1052,6 +1075,8 @@ static bool regex_holds(struct matcher *m, const struct regex *re, struct span v
 	uint32_t options = cut ? PCRE2_NOTEOL : 0;
 	int rc;
 
+	if (!m->match_data && !(m->match_data = pcre2_match_data_create(m->match_pairs, NULL)))
+		no_memory();
 	if (re->jit)
 		rc = pcre2_jit_match(re->code, (PCRE2_SPTR)value.ptr, len, 0, options, m->match_data, m->match_context);
 	else

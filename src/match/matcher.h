@@ -5,7 +5,7 @@
  *	matcher_match()  over a parsed candidate: which detections match it (exact)
  *
  * A matcher is built from a ruleset for one source (only the rules that apply to it) and holds scratch memory:
- * one a thread. PCRE2 runs with JIT and with match and depth limits; a pattern that hits them counts as no match and is counted.
+ * one a thread. Further ones are copies, which share what was built. PCRE2 runs with JIT and with match and depth limits; a pattern that hits them counts as no match and is counted.
  */
 #ifndef TOCSIN_MATCH_MATCHER_H
 #define TOCSIN_MATCH_MATCHER_H
@@ -17,6 +17,8 @@ struct matcher;
 
 /* NULL with diagnostics when a regex does not compile (ruleset_load has checked them: not expected). */
 struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, struct diag_list *diags);
+/* A matcher like this one, which must outlive it, and which any thread may use meanwhile. Not for matcher_expr_holds(). */
+struct matcher *matcher_copy(const struct matcher *of);
 void matcher_free(struct matcher *m);
 
 /* Rules that the prefilter cannot narrow down (they have no literal that must occur): rule indexes, ending UINT32_MAX. */

@@ -97,6 +97,7 @@ struct prefilter {
 	struct literal *literals;
 	size_t n_literals;
 	unsigned char *text;
+	size_t text_size;
 	struct pass long_pass, short_pass;
 	bool built, has_long, has_short;
 	bool all_short;             /* few literals: long ones are sought as short ones are, in one pass */
@@ -520,7 +521,8 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 		n_shorter += literals[i].len < PREFILTER_LITERAL_LONG - 1 && !all_above_ascii(literals[i]);
 	}
 	p->nearly_long = n_nearly_long <= NEARLY_LONG_MAX && !n_shorter;
-	p->text = xcalloc(size + 8, 1);
+	p->text_size = size + 8;
+	p->text = xcalloc(p->text_size, 1);
 	p->literals = xcalloc(n + 1, sizeof *p->literals);
 	p->byte_literals = xcalloc(n + 1, sizeof *p->byte_literals);
 	p->n_literals = n;
@@ -542,9 +544,24 @@ struct prefilter *prefilter_new(const struct span *literals, size_t n)
 	return p;
 }
 
+struct prefilter *prefilter_copy(const struct prefilter *of)
+{
+	struct prefilter *p = xcalloc(1, sizeof *p);
+
+	p->literals = (void *)xmemdup(of->literals, (of->n_literals + 1) * sizeof *p->literals);
+	p->n_literals = of->n_literals;
+	p->text = (void *)xmemdup(of->text, of->text_size);
+	p->text_size = of->text_size;
+	p->all_short = of->all_short;
+	p->nearly_long = of->nearly_long;
+	p->byte_literals = (void *)xmemdup(of->byte_literals, (of->n_literals + 1) * sizeof *p->byte_literals);
+	p->n_byte_literals = of->n_byte_literals;
+	return p;
+}
+
 /*
  * Learns from the block when it is the first one of any size; later ones only when grams are found again and again (more than
- * one in 256 bytes), each time after 16 times as much text. Guesses where there is nothing to learn from yet.
+ * one in 128 bytes), each time after 16 times as much text. Guesses where there is nothing to learn from yet.
  */
 static void learn(struct prefilter *p, struct span block)
 {
@@ -553,7 +570,7 @@ static void learn(struct prefilter *p, struct span block)
 			build(p, span_of("", 0));
 		return;
 	}
-	if (p->learn_at == 0 || p->confirmed > (p->scanned - p->built_at) / 256)
+	if (p->learn_at == 0 || p->confirmed > (p->scanned - p->built_at) / 128)
 		build(p, span_of(block.ptr, block.len < LEARN_MAX ? block.len : LEARN_MAX));
 	p->learn_at = (p->scanned + block.len) * 16;
 }

@@ -22,6 +22,8 @@ struct prefilter;
 
 /* Literals are copied; literal i is known as i from now on. An empty list is fine. */
 struct prefilter *prefilter_new(const struct span *literals, size_t n);
+/* One for the same literals, which learns for itself: for another thread. */
+struct prefilter *prefilter_copy(const struct prefilter *of);
 void prefilter_free(struct prefilter *p);
 /* May this literal be sought at all? (see PREFILTER_LITERAL_MIN) */
 bool prefilter_accepts(struct span literal);
