@@ -11,6 +11,7 @@ tocsin_lib += \
 	src/base/map.c src/base/map.h \
 	src/base/memory.c src/base/memory.h \
 	src/base/quote.c src/base/quote.h \
+	src/base/slab.c src/base/slab.h \
 	src/base/span.h \
 	src/base/timestamp.c src/base/timestamp.h \
 	src/base/utf8.h \

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* write(2), not stdio: stdio may want to allocate. */
@@ -51,6 +52,40 @@ void *xaligned_alloc(size_t align, size_t size)
 	if (!p)
 		out_of_memory();
 	return p;
+}
+
+static char *map(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		out_of_memory();
+	return p;
+}
+
+void *xpages(size_t size)
+{
+	char *p = map(size);
+	size_t behind = (uintptr_t)p & (size - 1);
+
+	if (behind == 0) /* one after the other they mostly are */
+		return p;
+	munmap(p, size);
+	p = map(2 * size);
+	behind = (uintptr_t)p & (size - 1);
+	if (behind) {
+		munmap(p, size - behind);
+		p += size - behind;
+		munmap(p + size, behind);
+	} else {
+		munmap(p + size, size);
+	}
+	return p;
+}
+
+void xpages_free(void *p, size_t size)
+{
+	munmap(p, size);
 }
 
 void *xcalloc(size_t n, size_t size)

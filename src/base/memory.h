@@ -12,6 +12,9 @@ void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);
 /* align: a power of two; size: a multiple of it. */
 void *xaligned_alloc(size_t align, size_t size);
+/* Zeroed pages of the system's, aligned to their size, a power of two. */
+void *xpages(size_t size);
+void xpages_free(void *p, size_t size);
 char *xstrdup(const char *s);
 /* A NUL-terminated copy of len bytes. */
 char *xmemdup(const void *p, size_t len);

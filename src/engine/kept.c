@@ -54,6 +54,7 @@ void keeper_init(struct keeper *kp, const struct field_table *fields)
 
 void keeper_release(struct keeper *kp)
 {
+	slab_release(&kp->slab);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		decoder_free(kp->decoders[i]);
 	event_release(&kp->event);
@@ -162,10 +163,12 @@ static char *put_apart(struct keeper *kp, char *p, size_t text_len, field_id f, 
 static inline struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file, enum format format)
 {
 	size_t n = (size_t)(p - kp->bytes.data);
-	struct kept *k = xmalloc(offsetof(struct kept, bytes) + text.len + n);
+	size_t size = offsetof(struct kept, bytes) + text.len + n;
+	struct kept *k = slab_alloc(&kp->slab, size);
 
 	k->refs = 1;
 	k->save_index = 0;
+	k->is_large = size > SLAB_LIMIT;
 	k->log = log_place(kp, source, file, format);
 	k->text_len = (uint16_t)text.len;
 	if (text.len)
@@ -248,7 +251,7 @@ struct kept *kept_end(struct keeper *kp, const struct evidence *e)
 void kept_unref(struct kept *k)
 {
 	if (k && --k->refs == 0)
-		free(k);
+		slab_free(k, k->is_large ? SIZE_MAX : 0);
 }
 
 /* ---- looking at one ---- */

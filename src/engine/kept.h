@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/map.h"
+#include "base/slab.h"
 #include "engine/incident.h"
 #include "record/decoder.h"
 
@@ -17,8 +18,9 @@ struct kept {
 	uint32_t save_index;  /* scratch of engine_save */
 	int64_t time_ns;
 	uint32_t log;         /* which of keeper.logs */
-	uint16_t text_len : 14;   /* at most EVIDENCE_TEXT_LIMIT */
+	uint16_t text_len : 13;   /* at most EVIDENCE_TEXT_LIMIT */
 	uint16_t raw_is_text : 1; /* the record is the evidence's text, uncut: its hash is made when it is asked for */
+	uint16_t is_large : 1;    /* above SLAB_LIMIT */
 	uint16_t parse : 1;       /* and so are its fields: they are parsed again */
 	char bytes[];         /* the text, then what kept.c says */
 };
@@ -31,6 +33,7 @@ struct kept_log {
 
 /* What kept events refer to, and room to put one together. */
 struct keeper {
+	struct slab slab;
 	struct kept_log *logs;
 	uint32_t n_logs, cap_logs;
 	struct map log_places;      /* by their bytes */
