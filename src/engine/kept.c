@@ -160,9 +160,10 @@ static char *put_apart(struct keeper *kp, char *p, size_t text_len, field_id f, 
 	return p + value.len;
 }
 
-static inline struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file, enum format format)
+/* Of the text and n bytes behind it. */
+static inline struct kept *make(struct keeper *kp, struct span text, const char *bytes, size_t n, const char *source, const char *file,
+				enum format format)
 {
-	size_t n = (size_t)(p - kp->bytes.data);
 	size_t size = offsetof(struct kept, bytes) + text.len + n;
 	struct kept *k = slab_alloc(&kp->slab, size);
 
@@ -173,7 +174,16 @@ static inline struct kept *end(struct keeper *kp, char *p, struct span text, con
 	k->text_len = (uint16_t)text.len;
 	if (text.len)
 		memcpy(k->bytes, text.ptr, text.len);
-	memcpy(k->bytes + text.len, kp->bytes.data, n);
+	memcpy(k->bytes + text.len, bytes, n);
+	return k;
+}
+
+static struct kept *end(struct keeper *kp, char *p, struct span text, const char *source, const char *file)
+{
+	*p++ = 0;
+	struct kept *k = make(kp, text, kp->bytes.data, (size_t)(p - kp->bytes.data), source, file, FORMAT_INCIDENT);
+
+	k->parse = false;
 	return k;
 }
 
@@ -191,14 +201,28 @@ static struct span first_line(struct span raw)
 	return raw;
 }
 
+/* Its values come out of its raw again. */
+static struct kept *new_parsed(struct keeper *kp, const struct event *e)
+{
+	char line[NUMBER_SIZE];
+	size_t n = (size_t)(put_number(line, e->origin.line) - line);
+	struct kept *k = make(kp, e->raw, line, n, e->source->name, e->origin.file ? e->origin.file : "", e->source->format);
+
+	k->raw_is_text = k->parse = true;
+	k->time_ns = e->time_ns;
+	return k;
+}
+
 struct kept *kept_new(struct keeper *kp, const struct event *e)
 {
+	if (e->n_parsed && e->n_parsed == e->n_values && e->raw.len <= EVIDENCE_TEXT_LIMIT)
+		return new_parsed(kp, e);
 	struct span text = first_line(e->raw);
-	bool raw_is_text = text.len == e->raw.len, parse = raw_is_text && e->n_parsed && e->n_parsed == e->n_values;
+	bool raw_is_text = text.len == e->raw.len;
 	uint64_t raw_hash = raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0);
-	char *p = begin(kp, e->origin.line, raw_is_text ? NULL : &raw_hash, parse ? 0 : e->n_values);
+	char *p = begin(kp, e->origin.line, raw_is_text ? NULL : &raw_hash, e->n_values);
 
-	for (const struct value *v = e->values, *last = v + e->n_values; !parse && v < last; v++) {
+	for (const struct value *v = e->values, *last = v + e->n_values; v < last; v++) {
 		if (!is_kept(e, v))
 			continue;
 		if (lies_in(v->text, text))
@@ -206,12 +230,8 @@ struct kept *kept_new(struct keeper *kp, const struct event *e)
 		else
 			p = put_apart(kp, p, text.len, v->field, v->text, (size_t)(last - v));
 	}
-	if (!parse)
-		*p++ = 0;
-	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "",
-			     parse ? e->source->format : FORMAT_INCIDENT);
+	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "");
 	k->raw_is_text = raw_is_text;
-	k->parse = parse;
 	k->time_ns = e->time_ns;
 	return k;
 }
@@ -238,12 +258,9 @@ void kept_add(struct keeper *kp, const struct evidence *e, field_id f, struct sp
 
 struct kept *kept_end(struct keeper *kp, const struct evidence *e)
 {
-	char *p = room(kp, kp->bytes.data + kp->bytes.len, 1);
+	struct kept *k = end(kp, room(kp, kp->bytes.data + kp->bytes.len, 1), e->text, e->source, e->file);
 
-	*p++ = 0;
-	struct kept *k = end(kp, p, e->text, e->source, e->file, FORMAT_INCIDENT);
 	k->raw_is_text = kp->raw_is_text;
-	k->parse = false;
 	k->time_ns = e->time_ns;
 	return k;
 }

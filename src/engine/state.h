@@ -16,6 +16,7 @@
 #ifndef TOCSIN_ENGINE_STATE_H
 #define TOCSIN_ENGINE_STATE_H
 
+#include "base/slab.h"
 #include "engine/engine.h"
 #include "engine/kept.h"
 #include "engine/sorted.h"
@@ -127,8 +128,6 @@ struct rule_state {
 	struct cell *oldest, *newest;
 	int64_t due_ns;             /* its place in the heap: when the oldest of its cells that do not wait expires, or before; INT64_MAX: never */
 	uint32_t heap_index;
-	struct cell *spare;         /* memory of cells that are gone, for the next ones; by hash_next */
-	uint32_t n_spare;
 	uint32_t cell_size, cell_state_at, n_slots; /* bytes of a cell; where in it its state stands, 0: it has none; slots of that */
 	uint32_t n_keys;            /* group-by fields */
 	uint32_t n_tops;            /* top fields that its entries carry: all, or none when it does not alert */
@@ -205,6 +204,7 @@ struct engine {
 	uint64_t step;               /* the newest occurrence's */
 	struct rule_state *states;   /* by rule */
 	uint32_t *parent_pool;
+	struct slab slab;            /* of cells and their windows */
 	struct cell **table;
 	uint32_t n_table, n_cells;
 	uint64_t n_open;             /* open incidents */

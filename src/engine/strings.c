@@ -9,10 +9,17 @@
 
 #include <stdlib.h>
 
+static size_t entry_size(size_t len)
+{
+	return offsetof(struct string_entry, text) + len;
+}
+
 void strings_release(struct strings *t)
 {
 	for (uint32_t i = 0; i < t->n_ids; i++)
-		free(t->by_id[i]);
+		if (t->by_id[i])
+			slab_free(t->by_id[i], entry_size(t->by_id[i]->len));
+	slab_release(&t->slab);
 	free(t->by_id);
 	free(t->free_ids);
 	free(t->slots);
@@ -110,7 +117,7 @@ static __attribute__((noinline)) string_id add(struct strings *t, struct span s,
 		ARRAY_GROW(t->by_id, t->n_ids, t->cap_ids);
 		id = t->n_ids++;
 	}
-	struct string_entry *e = xmalloc(offsetof(struct string_entry, text) + s.len);
+	struct string_entry *e = slab_alloc(&t->slab, entry_size(s.len));
 	e->hash = hash;
 	e->refs = 1;
 	e->len = (uint16_t)s.len;
@@ -160,7 +167,7 @@ void strings_drop(struct strings *t, string_id id)
 	}
 	t->slots[i] = 0;
 	t->n_used--;
-	free(t->by_id[id]);
+	slab_free(t->by_id[id], entry_size(t->by_id[id]->len));
 	t->by_id[id] = NULL;
 	ARRAY_GROW(t->free_ids, t->n_free, t->cap_free);
 	t->free_ids[t->n_free++] = id;

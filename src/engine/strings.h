@@ -5,6 +5,7 @@
 #ifndef TOCSIN_ENGINE_STRINGS_H
 #define TOCSIN_ENGINE_STRINGS_H
 
+#include "base/slab.h"
 #include "base/span.h"
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct string_entry {
 	char text[];
 };
 struct strings {
+	struct slab slab;            /* of the entries */
 	struct string_entry **by_id; /* [id]; NULL: free */
 	uint32_t n_ids, cap_ids;
 	string_id *free_ids;

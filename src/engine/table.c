@@ -210,19 +210,11 @@ static void state_init(struct cell_state *s, uint32_t n_slots)
 		s->slots[i].time_ns = s->slots[i].start_ns = TIME_NONE;
 }
 
-#define SPARE_LIMIT 64 /* cells of a rule whose memory is kept */
-
 /* A cell, with what it knows behind it, in one allocation. */
-static struct cell *cell_new(struct rule_state *s)
+static struct cell *cell_new(struct engine *en, struct rule_state *s)
 {
-	struct cell *c = s->spare;
+	struct cell *c = slab_alloc(&en->slab, s->cell_size);
 
-	if (c) {
-		s->spare = c->hash_next;
-		s->n_spare--;
-	} else {
-		c = xmalloc(s->cell_size);
-	}
 	c->state = s->cell_state_at ? (struct cell_state *)(void *)((char *)c + s->cell_state_at) : NULL;
 	if (c->state)
 		state_init(c->state, s->n_slots);
@@ -271,7 +263,7 @@ struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *wante
 	if (en->n_cells >= en->n_table)
 		table_resize(en, en->n_table ? en->n_table * 2 : 64);
 
-	struct cell *c = cell_new(s);
+	struct cell *c = cell_new(en, s);
 	c->rule = rule;
 	c->seq = en->next_seq++;
 	c->expires_ns = en->now_ns;
@@ -317,26 +309,15 @@ void cell_free(struct engine *en, struct cell *c)
 	incident_free(en, c);
 	for (uint32_t i = 0; i < s->n_keys; i++)
 		strings_unref(&en->strings, cell_key(en, c)[i]);
-	if (s->n_spare == SPARE_LIMIT) {
-		free(c);
-		return;
-	}
-	c->hash_next = s->spare;
-	s->spare = c;
-	s->n_spare++;
+	slab_free(c, s->cell_size);
 }
 
 void table_release(struct engine *en)
 {
-	for (uint32_t i = 0; i < en->rules->n_rules; i++) {
-		struct rule_state *s = &en->states[i];
-		while (s->oldest)
-			cell_free(en, s->oldest);
-		for (struct cell *c; (c = s->spare);) {
-			s->spare = c->hash_next;
-			free(c);
-		}
-	}
+	for (uint32_t i = 0; i < en->rules->n_rules; i++)
+		while (en->states[i].oldest)
+			cell_free(en, en->states[i].oldest);
+	slab_release(&en->slab);
 	free(en->table);
 	free(en->heap);
 }

@@ -74,15 +74,20 @@ void entry_layout(struct engine *en, uint32_t rule)
 	s->keeps_from = least <= 1 ? 0 : least < WINDOW_LIMIT ? (uint32_t)ceil(least) : WINDOW_LIMIT;
 }
 
-static void window_grow(struct cell *c, uint32_t entry_size, uint32_t entry_len)
+static void ring_free(struct cell *c, uint32_t entry_size)
+{
+	if (c->window.ring != c->room)
+		slab_free(c->window.ring, (size_t)c->window.cap * entry_size);
+}
+
+static void window_grow(struct engine *en, struct cell *c, uint32_t entry_size, uint32_t entry_len)
 {
 	struct window *w = &c->window;
-	char *ring = xmalloc((size_t)w->cap * 2 * entry_size);
+	char *ring = slab_alloc(&en->slab, (size_t)w->cap * 2 * entry_size);
 
 	for (uint32_t i = 0; i < w->n; i++)
 		memcpy(ring + (size_t)i * entry_size, window_at(w, entry_size, i), entry_len);
-	if (w->ring != c->room)
-		free(w->ring);
+	ring_free(c, entry_size);
 	w->ring = ring;
 	w->cap *= 2;
 	w->head = 0;
@@ -130,7 +135,7 @@ struct entry *window_append(struct engine *en, struct cell *c)
 	const struct rule_state *s = &en->states[c->rule];
 
 	if (c->window.n == c->window.cap)
-		window_grow(c, s->entry_size, s->entry_len);
+		window_grow(en, c, s->entry_size, s->entry_len);
 	struct entry *e = window_at(&c->window, s->entry_size, c->window.n++);
 	memset(e, 0, s->entry_len);
 	return e;
@@ -148,7 +153,7 @@ void window_add(struct engine *en, struct cell *c, struct occurrence *o, double 
 		en->stats.window_cut++;
 	}
 	if (w->n == w->cap)
-		window_grow(c, s->entry_size, s->entry_len);
+		window_grow(en, c, s->entry_size, s->entry_len);
 	uint32_t at = w->n++;
 	while (at > 0 && window_at(w, s->entry_size, at - 1)->time_ns > o->time_ns) {
 		memcpy(window_at(w, s->entry_size, at), window_at(w, s->entry_size, at - 1), s->entry_len);
@@ -202,8 +207,7 @@ void window_release(struct engine *en, struct cell *c)
 		tally_release(&c->state->distinct, &en->strings);
 		numbers_release(c->state);
 	}
-	if (c->window.ring != c->room)
-		free(c->window.ring);
+	ring_free(c, en->states[c->rule].entry_size);
 	c->window = (struct window){ .ring = c->room, .cap = 1 };
 }
 

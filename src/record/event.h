@@ -56,7 +56,7 @@ struct event {
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
 	size_t n_fields;       /* size of first; grows where the table keeps all */
 	bool has_others;       /* values of other fields than the built-in ones */
-	uint16_t n_parsed;     /* as long as it has so many values, they are what decoder_parse_again() makes of raw; 0: that cannot be said */
+	uint16_t n_parsed;     /* as long as it has so many values, they are what decoder_parse_again() makes of raw, which is one line; 0: that cannot be said */
 	struct arena arena;
 };
 

@@ -8,6 +8,7 @@
 #include "base/diag.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/slab.h"
 #include "base/quote.h"
 #include <check.h>
 #include <inttypes.h>
@@ -204,6 +205,43 @@ START_TEST(out_of_memory_ends_the_program)
 END_TEST
 
 /* Maps */
+
+/* Pieces of all sizes, a growing and a shrinking number of them: none lies in another. */
+START_TEST(slab_pieces_are_apart)
+{
+	enum { N = 20000 };
+	static struct {
+		unsigned char *p;
+		size_t size;
+	} pieces[N];
+	struct slab s = { 0 };
+	uint64_t random = 1;
+
+	for (int round = 0; round < 12; round++) {
+		for (size_t i = 0; i < N; i++) {
+			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+			bool wanted = (random >> 33) % 12 < (uint64_t)(round < 6 ? 2 * round : 22 - 2 * round);
+			if (pieces[i].p && (!wanted || (random >> 50) % 8 == 0)) {
+				for (size_t k = 0; k < pieces[i].size; k++)
+					ck_assert_uint_eq(pieces[i].p[k], (unsigned char)i);
+				slab_free(pieces[i].p, pieces[i].size);
+				pieces[i].p = NULL;
+			}
+			if (!wanted || pieces[i].p)
+				continue;
+			pieces[i].size = (random >> 40) % (i % 2 ? 64 : SLAB_LIMIT + 100);
+			pieces[i].p = slab_alloc(&s, pieces[i].size);
+			ck_assert_uint_eq((uintptr_t)pieces[i].p % SLAB_ROOM, 0);
+			memset(pieces[i].p, (int)(unsigned char)i, pieces[i].size);
+		}
+	}
+	for (size_t i = 0; i < N; i++)
+		if (pieces[i].p)
+			slab_free(pieces[i].p, pieces[i].size);
+	ck_assert(s.n_spare > 0 || SLAB_IS_MALLOC); /* and so the memory of most has gone back */
+	slab_release(&s);
+}
+END_TEST
 
 START_TEST(map_keeps_order_and_addresses)
 {
@@ -802,6 +840,7 @@ int main(void)
 	tcase_add_test(c, arena_aligns_and_resets);
 	tcase_add_test(c, arena_settles);
 	tcase_add_loop_test(c, out_of_memory_ends_the_program, 0, 3);
+	tcase_add_test(c, slab_pieces_are_apart);
 	tcase_add_test(c, map_keeps_order_and_addresses);
 	tcase_add_test(c, hash_is_stable);
 	tcase_add_test(c, codec_round_trip);
