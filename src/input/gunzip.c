@@ -137,6 +137,12 @@ static bool inflate_try(struct gunzip *g, struct unpack_io *io, size_t most, enu
 	return true;
 }
 
+/* The last member, 64 KiB, is a buffer of which only so much holds anything. */
+static void inflate_copy(struct inflate_state *to, const struct inflate_state *from)
+{
+	memcpy(to, from, offsetof(struct inflate_state, tmp_out_buffer) + (size_t)from->tmp_out_valid);
+}
+
 /*
  * When ISA-L meets damage, what it has written just before depends on how much input it could see. So that the same
  * archive gives the same bytes in any reading, such a step is taken back and taken again a byte at a time.
@@ -146,11 +152,12 @@ static enum inflate_result inflate_step(struct gunzip *g, struct unpack_io *io)
 	enum inflate_result result = INFLATE_WRONG;
 
 	if (!g->careful) {
-		struct inflate_state before = g->inflate;
+		struct inflate_state before;
 
+		inflate_copy(&before, &g->inflate);
 		if (inflate_try(g, io, STEP_MAX, &result))
 			return result;
-		g->inflate = before;
+		inflate_copy(&g->inflate, &before);
 		g->careful = true;
 	}
 	inflate_try(g, io, 1, &result);
