@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* So many blocks can wait at most, the one that is being filled included. */
-#define AHEAD_BLOCKS_MAX 16
+#define AHEAD_BLOCKS_MAX 4
 
 struct ahead;
 

@@ -30,7 +30,7 @@ struct read_means {
 	unsigned blocks_ahead;      /* of each archive; at least 1, at most READ_BLOCKS_AHEAD_MAX */
 	bool frames;                /* a .zst of many frames may take up to 18 MiB, to be unpacked by all workers (frames.h) */
 };
-#define READ_BLOCKS_AHEAD_MAX 16
+#define READ_BLOCKS_AHEAD_MAX 4 /* with those that are looked at they stay in the processors' caches: more would be fetched from memory */
 /*
  * From now on these means are used by reader_read_block(), and the caller calls nothing else to read. Workers unpack an archive in a file, unless it is
  * small, ahead of the caller. What is read, and what is said, stays the same. m outlives the reader. plain: so is another large file read, two blocks
