@@ -661,6 +661,64 @@ static void take_event(struct reader *r, struct fy_event *e)
 	}
 }
 
+static size_t leading(struct span s, char c)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] == c)
+		n++;
+	return n;
+}
+
+static bool is_item(struct span s)
+{
+	return s.len && s.ptr[0] == '-' && (s.len == 1 || s.ptr[1] == ' ');
+}
+
+/*
+ * How this line may be indented to be the next item, or the next key, of a list or map that lines above it belong to: of what is possible the next smaller
+ * and the next larger indentation.
+ */
+static void hint_indentation(struct reader *r, int line)
+{
+	struct span text = yaml_line(r->file, line);
+	size_t own = leading(text, ' '), smaller = SIZE_MAX, larger = SIZE_MAX, within = SIZE_MAX;
+	bool item = is_item(span_from(text, own));
+
+	while (--line >= 1 && smaller == SIZE_MAX) {
+		size_t columns[8], n = 0, at;
+
+		text = yaml_line(r->file, line);
+		at = leading(text, ' ');
+		if (at == text.len || text.ptr[at] == '#')
+			continue;
+		if (span_starts_with(text, SPAN("---")))
+			break;
+		/* "- - key: value" begins two lists and a map. */
+		for (; n < 8 && is_item(span_from(text, at)); at += 1 + leading(span_from(text, at + 1), ' '))
+			columns[n++] = at;
+		if (!item)
+			n = 0;
+		if (!item && memchr(text.ptr + at, ':', text.len - at))
+			columns[n++] = at;
+		while (n-- && smaller == SIZE_MAX) {
+			if (columns[n] >= within)
+				continue;
+			within = columns[n];
+			if (within == own)
+				return;
+			*(within > own ? &larger : &smaller) = within;
+		}
+		/* What stands deeper than this line is over; not at its own column, for a list may stand right below its key. */
+		if (leading(text, ' ') < within)
+			within = leading(text, ' ') + 1;
+	}
+	if (smaller != SIZE_MAX && larger != SIZE_MAX)
+		diag_hint(r->diags, "indent it as a line above it: by %zu or %zu spaces, not %zu", smaller, larger, own);
+	else if (smaller != SIZE_MAX || larger != SIZE_MAX)
+		diag_hint(r->diags, "indent it as a line above it: by %zu spaces, not %zu", smaller != SIZE_MAX ? smaller : larger, own);
+}
+
 /* What libfyaml says, and a hint where its words are not those of the mistake. */
 static void report_parser_error(struct reader *r, struct fy_diag *diag)
 {
@@ -704,6 +762,14 @@ static void report_parser_error(struct reader *r, struct fy_diag *diag)
 		diag_hint(r->diags, "in double quotes a backslash begins an escape: use single quotes, where it is one");
 	else if (e->msg && (strstr(e->msg, "multiline plain") || strstr(e->msg, "nested block mapping on the same line")))
 		diag_hint(r->diags, "quote a value that holds \": \", and indent the keys of one map alike");
+	else if (e->msg && (strstr(e->msg, "invalid indentation") || strstr(e->msg, "wrong indendation") || strstr(e->msg, "did not find expected")))
+		hint_indentation(r, line);
+	else if (e->msg && strstr(e->msg, "invalid value after mapping"))
+		diag_hint(r->diags, "a key has \": \" behind it; a text over several lines is indented alike, and more than its key");
+	else if (e->msg && strstr(e->msg, "wrongly indented") && strstr(e->msg, "quoted"))
+		diag_hint(r->diags, "is its quote closed? Further lines of it are indented by more than its key");
+	else if (e->msg && strstr(e->msg, "missing comma in flow"))
+		diag_hint(r->diags, "a bracket before it is not closed, or a comma is missing");
 }
 
 /* The first line after `from` that begins a document; the end of the text when there is none. */
