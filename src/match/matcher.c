@@ -141,8 +141,7 @@ struct matcher {
 	size_t n_children, cap_children;
 	struct local_rule *rules; /* ascending index */
 	uint32_t n_rules;
-	uint32_t *unfiltered;       /* rule indexes, then UINT32_MAX */
-	uint32_t n_unfiltered;
+	uint32_t *unfiltered;       /* rule indexes, then UINT32_MAX; NULL: nobody has asked yet */
 	struct key_table *keys;     /* NULL: the format has none, or no rule asks for one */
 	struct key_class *classes;  /* by class, see keys.h; without keys there is one, KEYS_UNKNOWN */
 	struct prefilter *prefilter;
@@ -759,17 +758,10 @@ static void build_prefilter(struct matcher *m)
 	m->classes = xcalloc(n_classes, sizeof *m->classes);
 	for (unsigned i = 0; i < n_classes; i++)
 		m->classes[i].always = xcalloc(m->n_rules + 1, sizeof *m->classes[i].always);
-	m->unfiltered = xcalloc(m->n_rules + 1, sizeof *m->unfiltered);
 	for (uint32_t i = 0; i < m->n_rules; i++)
 		count_uses(m->rs->rules[m->rules[i].index].expr, d.uses);
-	for (uint32_t i = 0; i < m->n_rules; i++) {
-		const struct rule *r = &m->rs->rules[m->rules[i].index];
-
+	for (uint32_t i = 0; i < m->n_rules; i++)
 		draft_rule(m, &d, i);
-		if (!literals_of_expr(r->expr, m->rs, d.uses, NULL, m->source->format, SPAN(""), &d.arena).known)
-			m->unfiltered[m->n_unfiltered++] = m->rules[i].index;
-	}
-	m->unfiltered[m->n_unfiltered] = UINT32_MAX;
 	for (unsigned i = 0; i < n_classes; i++)
 		m->classes[i].always = xrealloc(m->classes[i].always, (m->classes[i].n_always + 1) * sizeof *m->classes[i].always);
 
@@ -907,8 +899,24 @@ void matcher_free(struct matcher *m)
 	free(m);
 }
 
-const uint32_t *matcher_unfiltered(const struct matcher *m)
+const uint32_t *matcher_unfiltered(struct matcher *m)
 {
+	struct arena arena = ARENA_INIT;
+	uint32_t *uses, n = 0;
+
+	if (m->unfiltered)
+		return m->unfiltered;
+	assert(!m->is_copy);
+	uses = xcalloc(m->rs->n_atoms + 1, sizeof *uses);
+	m->unfiltered = xcalloc(m->n_rules + 1, sizeof *m->unfiltered);
+	for (uint32_t i = 0; i < m->n_rules; i++)
+		count_uses(m->rs->rules[m->rules[i].index].expr, uses);
+	for (uint32_t i = 0; i < m->n_rules; i++)
+		if (!literals_of_expr(m->rs->rules[m->rules[i].index].expr, m->rs, uses, NULL, m->source->format, SPAN(""), &arena).known)
+			m->unfiltered[n++] = m->rules[i].index;
+	m->unfiltered[n] = UINT32_MAX;
+	free(uses);
+	arena_release(&arena);
 	return m->unfiltered;
 }
 

@@ -21,8 +21,8 @@ struct matcher *matcher_new(const struct ruleset *rs, const struct source *s, st
 struct matcher *matcher_copy(const struct matcher *of);
 void matcher_free(struct matcher *m);
 
-/* Rules that the prefilter cannot narrow down (they have no literal that must occur): rule indexes, ending UINT32_MAX. */
-const uint32_t *matcher_unfiltered(const struct matcher *m);
+/* Rules that the prefilter cannot narrow down (they have no literal that must occur): rule indexes, ending UINT32_MAX. Not for copies. */
+const uint32_t *matcher_unfiltered(struct matcher *m);
 
 /*
  * Marks candidates: sets bit i of candidates (n_records bits, cleared by the callee) for each record that may match, and remembers which rules each

@@ -587,6 +587,16 @@ static struct span quoted(struct arena *arena, struct span raw, bool escapes)
 	return span_of(out, n);
 }
 
+/* Is a scalar's value what is written, between its quotes if it has any? */
+static bool means_itself(struct span raw, enum fy_scalar_style style)
+{
+	if (style != FYSS_PLAIN && style != FYSS_SINGLE_QUOTED && style != FYSS_DOUBLE_QUOTED)
+		return false;
+	if (style != FYSS_PLAIN && memchr(raw.ptr, style == FYSS_SINGLE_QUOTED ? '\'' : '\\', raw.len))
+		return false;
+	return !memchr(raw.ptr, '\n', raw.len) && !memchr(raw.ptr, '\r', raw.len);
+}
+
 static void take_event(struct reader *r, struct fy_event *e)
 {
 	struct yaml_node *n;
@@ -624,10 +634,10 @@ static void take_event(struct reader *r, struct fy_event *e)
 		n = new_node(r, YAML_SCALAR, e);
 		style = fy_token_scalar_style(e->scalar.value);
 		raw = span_of(r->file->text.ptr + n->offset, n->end - n->offset);
-		if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
-			n->text = quoted(r->arena, raw, style == FYSS_DOUBLE_QUOTED);
-		} else if (style == FYSS_PLAIN && !memchr(raw.ptr, '\n', raw.len) && !memchr(raw.ptr, '\r', raw.len)) {
+		if (means_itself(raw, style)) {
 			n->text = arena_dup_span(r->arena, raw);
+		} else if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
+			n->text = quoted(r->arena, raw, style == FYSS_DOUBLE_QUOTED);
 		} else {
 			/* No NUL stands in the file, but libfyaml 0.7 ends some folded and empty blocks with one. */
 			text = fy_token_get_text(e->scalar.value, &len);
