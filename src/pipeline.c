@@ -38,6 +38,7 @@ struct batch_event {
 	uint16_t n_parsed;
 	int64_t time_ns, snapshot_ns;
 	uint64_t agent_number;
+	struct decoder *unparsed;
 	struct span raw;
 };
 /* More would wait for the first one, which frames and runs the engine, and take memory: some 1 MiB each. */
@@ -98,7 +99,7 @@ struct lane {
 	struct source source;    /* a copy, with the run's zone for it */
 	bool has_source, ended, at_end;
 	bool claimed;            /* one of this run's inputs; else only known from a checkpoint */
-	bool parse_all, judged, observed;
+	bool parse_all, may_parse_later, judged, observed;
 	struct looker_pool *lookers;
 	struct decoder *decoder; /* frames */
 	struct decoder *old_decoder; /* while rules are exchanged: what it counted goes on */
@@ -523,6 +524,7 @@ static void lane_decode(struct pipeline *p, struct lane *l, const struct source 
 	l->lookers = lookers_of(p, &l->source);
 	l->judged = p->o.trace && p->o.trace->judge && trace_wants_source(p->o.trace, p->o.rules, &l->source);
 	l->parse_all = p->o.look || l->judged || decoder_wants_all(l->decoder);
+	l->may_parse_later = !p->o.look && !p->o.trace && !decoder_wants_all(l->decoder);
 	tell_fallbacks(l);
 }
 
@@ -640,7 +642,12 @@ static inline __attribute__((always_inline)) bool record_parse(const struct pipe
 							       int64_t fallback_ns, struct event *e, uint32_t *matched, size_t *ret_n)
 {
 	const struct record *r = &b->records.items[index];
-	enum parse_result result = decoder_parse(b->looker->decoder ? b->looker->decoder : l->decoder, b->block, r, e);
+	struct decoder *d = b->looker->decoder ? b->looker->decoder : l->decoder;
+	enum parse_result result = PARSE_EVENT;
+
+	/* Of what matches whatever its values are hardly ever more than the agent is asked for. */
+	if (!l->may_parse_later || !matcher_decided(b->looker->matcher, index) || !decoder_parse_later(d, b->block, r, e))
+		result = decoder_parse(d, b->block, r, e);
 	e->source = &l->source;
 	if (e->time_ns == TIME_NONE)
 		e->time_ns = fallback_ns;
@@ -802,12 +809,16 @@ static inline size_t next_candidate(const struct batch *b, size_t i)
 	return bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : SIZE_MAX;
 }
 
-/* Makes p->shown the event of a batch. */
-static void batch_event_show(struct pipeline *p, const struct lane *l, const struct batch *b, const struct batch_event *e)
+/* The event of a batch: p->shown, or p->event, which has room for values that are not there yet. */
+static const struct event *batch_event_show(struct pipeline *p, const struct lane *l, const struct batch *b, const struct batch_event *e)
 {
-	struct event *shown = &p->shown;
+	struct event *shown = e->unparsed ? &p->event : &p->shown;
 
-	event_show(shown, b->values + e->first_value, e->n_values);
+	if (e->unparsed)
+		event_reset(shown);
+	else
+		event_show(shown, b->values + e->first_value, e->n_values);
+	shown->unparsed = e->unparsed;
 	shown->kind = e->kind;
 	shown->time_ns = e->time_ns;
 	shown->source = &l->source;
@@ -817,6 +828,7 @@ static void batch_event_show(struct pipeline *p, const struct lane *l, const str
 	shown->snapshot_ns = e->snapshot_ns;
 	shown->snapshot_complete = e->snapshot_complete;
 	shown->n_parsed = e->n_parsed;
+	return shown;
 }
 
 /* The same as record_seen() for a record behind the first of a block that is in order: none is from the future. */
@@ -845,8 +857,7 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 	for (size_t i = 0; i < b->n_events; i++) {
 		const struct batch_event *e = &b->events[i];
 		record_passed(l, &records[e->record]);
-		batch_event_show(p, l, b, e);
-		event_take(p, l, &p->shown, b->matched + e->first_matched, e->n_matched);
+		event_take(p, l, batch_event_show(p, l, b, e), b->matched + e->first_matched, e->n_matched);
 	}
 	event_show(&p->shown, NULL, 0);
 	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
@@ -938,6 +949,7 @@ static void batch_look(void *context)
 			.n_parsed = e->n_parsed,
 			.time_ns = e->time_ns, .snapshot_ns = e->snapshot_ns,
 			.agent_number = e->agent_number,
+			.unparsed = e->unparsed,
 			.raw = e->raw,
 		};
 		if (e->n_values)

@@ -215,8 +215,10 @@ static struct kept *new_parsed(struct keeper *kp, const struct event *e)
 
 struct kept *kept_new(struct keeper *kp, const struct event *e)
 {
-	if (e->n_parsed && e->n_parsed == e->n_values && e->raw.len <= EVIDENCE_TEXT_LIMIT)
+	if ((e->unparsed || (e->n_parsed && e->n_parsed == e->n_values)) && e->raw.len <= EVIDENCE_TEXT_LIMIT)
 		return new_parsed(kp, e);
+	if (e->unparsed)
+		event_parse(e);
 	struct span text = first_line(e->raw);
 	bool raw_is_text = text.len == e->raw.len;
 	uint64_t raw_hash = raw_is_text ? 0 : hash_bytes(e->raw.ptr, e->raw.len, 0);

@@ -125,6 +125,8 @@ void order_push(struct order *o, const struct event *e, int64_t order_ns, const 
 		const uint32_t *matched, size_t n_matched)
 {
 	size_t bytes = e->raw.len;
+	if (e->unparsed)
+		event_parse(e);
 	for (size_t i = 0; i < e->n_values; i++)
 		bytes += e->values[i].text.len;
 	struct held_event *h = block_get(o, block_size(n_matched, e->n_values, bytes));

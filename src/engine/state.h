@@ -435,6 +435,8 @@ struct span occurrence_other_field(struct occurrence *o, field_id f);
 /* Borrowed until the next call. ptr NULL: it has none. */
 static inline struct span occurrence_field(struct occurrence *o, field_id f)
 {
+	if (o->event && o->event->unparsed)
+		event_parse_for(o->event, f);
 	const struct value *v = o->event ? event_first(o->event, f) : NULL;
 
 	if (v)

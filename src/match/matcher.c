@@ -1651,6 +1651,11 @@ static const uint32_t *list_candidates(struct matcher *m, size_t record, size_t 
 	return m->list;
 }
 
+bool matcher_decided(const struct matcher *m, size_t record)
+{
+	return record < m->hits.n_records && m->hits.head[record] == PREFILTER_NONE && m->classes[m->class_of[record]].decided;
+}
+
 size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
 {
 	const uint32_t *list = NULL;

@@ -38,6 +38,9 @@ size_t matcher_scan(struct matcher *m, struct span block, const struct record_li
  */
 size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched);
 
+/* Does what record number `record` of the last scan matches depend on none of its event's values? */
+bool matcher_decided(const struct matcher *m, size_t record);
+
 struct matcher_stats {
 	uint64_t scanned_records, candidates, matched, regex_limit_hits;
 };

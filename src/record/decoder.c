@@ -831,6 +831,36 @@ enum parse_result decoder_parse(struct decoder *d, struct span block, const stru
 	return result;
 }
 
+bool decoder_parse_later(struct decoder *d, struct span block, const struct record *r, struct event *e)
+{
+	struct span raw = span_of(block.ptr + r->offset, r->len);
+	uint64_t number = d->ops->agent_number && r->lines == 1 && r->flags == RECORD_STAMPED ? d->ops->agent_number(&d->context, raw, &e->arena) : 0;
+
+	if (!number)
+		return false;
+	prepare(d, raw, r, e);
+	e->agent_number = number;
+	e->unparsed = d;
+	d->stats.parsed++;
+	return true;
+}
+
+void event_parse(const struct event *e)
+{
+	struct event *whole = (struct event *)(uintptr_t)e;
+	struct decoder *d = e->unparsed;
+
+	whole->unparsed = NULL;
+	decoder_parse_again(d, e->raw, whole);
+	whole->n_parsed = (uint16_t)e->n_values;
+}
+
+void event_parse_for(const struct event *e, field_id f)
+{
+	if (f < 64 && e->unparsed->ops->fields >> f & 1)
+		event_parse(e);
+}
+
 void decoder_parse_again(struct decoder *d, struct span raw, struct event *e)
 {
 	struct record r = { .len = (uint32_t)raw.len, .lines = 1, .flags = RECORD_STAMPED };

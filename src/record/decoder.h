@@ -85,6 +85,11 @@ enum parse_result {
 enum parse_result decoder_parse(struct decoder *d, struct span block, const struct record *r, struct event *e);
 
 /*
+ * The same of a record with a key (format_key()), but that its values are left to be made when they are asked for: e->unparsed. Until then the decoder must stay. False: it must be
+ * parsed now.
+ */
+bool decoder_parse_later(struct decoder *d, struct span block, const struct record *r, struct event *e);
+/*
  * Only the values, into a reset event, of a record whose event said so (event.n_parsed): of its raw, which is followed by FIND_BYTES readable ones. By any
  * decoder of a source of the same format.
  */

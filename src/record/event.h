@@ -11,6 +11,7 @@
 #include "record/field.h"
 #include <assert.h>
 
+struct decoder;
 struct source;
 
 enum value_kind { VALUE_STRING, VALUE_NUMBER, VALUE_BOOL, VALUE_NULL };
@@ -51,6 +52,8 @@ struct event {
 	 */
 	uint64_t agent_number;
 
+	struct decoder *unparsed; /* it has no values yet: event_parse() makes them of raw. NULL: it has those it has */
+
 	struct value *values;
 	size_t n_values, cap_values;
 	uint16_t *first;       /* by field: index + 1 into values; 0: absent */
@@ -82,6 +85,7 @@ static inline void event_drop_values(struct event *e)
 	}
 	e->n_values = 0;
 	e->agent_number = 0;
+	e->unparsed = NULL;
 }
 /* event_reset(), but what its strings borrowed stays in the arena: for who has taken a copy of the values. */
 static inline void event_empty(struct event *e)
@@ -95,6 +99,9 @@ static inline void event_empty(struct event *e)
 	e->snapshot_complete = false;
 	e->n_parsed = 0;
 }
+/* To be called before all values of an event are looked at that is unparsed (decoder_parse_later()), or those of this field. What the event says does not change. */
+void event_parse(const struct event *e);
+void event_parse_for(const struct event *e, field_id f);
 /* Empties it; keeps the memory. Cost in proportion to the values set, not to n_fields. */
 static inline void event_reset(struct event *e)
 {

@@ -31,6 +31,9 @@ struct format_ops {
 	enum parse_result (*parse)(struct format_context *c, struct span raw, const struct record *r, struct event *e);
 	/* The values of an event from a stamped record of one line depend on nothing but raw. */
 	bool parses_again;
+	/* Of such a record: the event's agent_number; 0: it is not known, or there may be no event. NULL: it never is. 64 bytes behind raw are readable. */
+	uint64_t (*agent_number)(struct format_context *c, struct span raw, struct arena *arena);
+	uint64_t fields; /* with agent_number: a bit for each field that its events may have */
 	bool wants_all;
 	/* A line with a stamp of 19 bytes and a blank at its start begins a record: where that stamp is in the cache, begins() is not asked. */
 	bool stamp_first;

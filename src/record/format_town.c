@@ -46,12 +46,38 @@ static const struct town_type {
 	T("mass_death", "MASS SESSION DEATH ", DETAIL_REASON),
 #undef T
 };
+#define N_TOWN_TYPES (sizeof town_types / sizeof *town_types)
+
+#define TYPE_PLACES_LOG2 6
+struct town_memory {
+	struct agent_memo agents;
+	uint8_t type_at[1 << TYPE_PLACES_LOG2]; /* by hash of the type: where it is in town_types, if it is there at all */
+};
+
+/* Of 4 readable bytes. */
+static inline unsigned type_hash(const char *type)
+{
+	uint32_t word;
+
+	memcpy(&word, type, sizeof word);
+	return word * UINT32_C(0x9E3779B1) >> (32 - TYPE_PLACES_LOG2);
+}
+
+static __attribute__((noinline)) struct town_memory *memory_new(void)
+{
+	struct town_memory *m = xcalloc(1, sizeof *m);
+
+	/* Of two in one place the first, which is more common, has it. */
+	for (size_t i = N_TOWN_TYPES; i-- > 0;)
+		m->type_at[type_hash(town_types[i].type.ptr)] = (uint8_t)i;
+	return m;
+}
 
 /* Made by who parses: most decoders only frame. */
-static inline struct agent_memo *memo_of(struct format_context *c)
+static inline struct town_memory *memory_of(struct format_context *c)
 {
-	if (!c->state)
-		c->state = xcalloc(1, sizeof(struct agent_memo));
+	if (__builtin_expect(!c->state, 0))
+		c->state = memory_new();
 	return c->state;
 }
 
@@ -307,12 +333,20 @@ static bool other_has_agent(struct span type, struct span word, struct span deta
 	return detail.len == 0 || span_starts_with(detail, SPAN(" ("));
 }
 
-static inline const struct town_type *type_named(struct span type)
+static const struct town_type *type_named(struct span type)
 {
-	for (size_t i = 0; i < sizeof town_types / sizeof *town_types; i++)
+	for (size_t i = 0; i < N_TOWN_TYPES; i++)
 		if (town_types[i].type.len == type.len && *town_types[i].type.ptr == *type.ptr && span_equal(town_types[i].type, type))
 			return &town_types[i];
 	return NULL;
+}
+
+/* The same of a type of which 4 bytes are readable. */
+static inline const struct town_type *type_at(const struct town_memory *m, struct span type)
+{
+	const struct town_type *t = &town_types[m->type_at[type_hash(type.ptr)]];
+
+	return __builtin_expect(span_equal(t->type, type), 1) ? t : type_named(type);
 }
 
 /* What stands behind the stamp that the record is known to begin with. */
@@ -327,6 +361,7 @@ static inline const char *behind_stamp(struct span raw)
 static enum parse_result town_parse(struct format_context *c, struct span raw, const struct record *r, struct event *e)
 {
 	const char *p, *close, *word_end, *newline = NULL, *end = raw.ptr + raw.len, *line_end = end;
+	struct town_memory *m = memory_of(c);
 	const struct town_type *t;
 	struct event_writer w;
 	struct span type, word, detail;
@@ -348,7 +383,7 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	if (!close || close == p || close + 1 == line_end || close[1] != ' ')
 		return PARSE_UNPARSED;
 	type = span_of(p, (size_t)(close - p));
-	t = type_named(type);
+	t = type_at(m, type);
 	w = event_write_begin(e);
 	event_write(&w, FIELD_TYPE, type);
 	if (newline)
@@ -361,15 +396,14 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	quoted = t && t->detail == DETAIL_NUDGE && span_starts_with(detail, SPAN("nudged with \""));
 	if (t && t->detail == DETAIL_NUDGE && !quoted) {
 		event_write_end(e, &w);
-		if (fork_nudge(memo_of(c), e, word, detail, newline))
+		if (fork_nudge(&m->agents, e, word, detail, newline))
 			return PARSE_EVENT;
 	}
 	if (t || other_has_agent(type, word, detail, &e->arena)) {
-		struct agent_memo *memo = memo_of(c);
-		struct span agent = agent_memo_write(memo, &w, word, &e->arena);
+		struct span agent = agent_memo_write(&m->agents, &w, word, &e->arena);
 
 		if (t) {
-			add_detail(memo, e, &w, t, agent, detail, quoted, newline);
+			add_detail(&m->agents, e, &w, t, agent, detail, quoted, newline);
 			return PARSE_EVENT;
 		}
 		event_write_text(&w, FIELD_MESSAGE, detail);
@@ -382,9 +416,34 @@ static enum parse_result town_parse(struct format_context *c, struct span raw, c
 	return PARSE_EVENT;
 }
 
+/* As town_parse() finds the agent. */
+static uint64_t town_agent_number(struct format_context *c, struct span raw, struct arena *arena)
+{
+	const char *p = raw.ptr + STAMP_LENGTH + 2, *end = raw.ptr + raw.len, *close, *word_end;
+	struct town_memory *m = memory_of(c);
+	const struct agent_memo_slot *slot;
+	const struct town_type *t;
+	struct agent a;
+
+	if (raw.len <= STAMP_LENGTH + 2 || !stamp_is_digit(*raw.ptr) || p[-2] != ' ' || p[-1] != '[')
+		return 0;
+	close = find_byte(p, (size_t)(end - p), ']');
+	if (!close || close == p || end - close < 2 || close[1] != ' ')
+		return 0;
+	t = type_at(m, span_of(p, (size_t)(close - p)));
+	p = close + 2;
+	word_end = find_byte(p, (size_t)(end - p), ' ');
+	if (!t || !word_end)
+		return 0;
+	if (t->detail == DETAIL_NUDGE && !span_starts_with(span_of(word_end + 1, (size_t)(end - word_end - 1)), SPAN("nudged with \"")))
+		return 0;
+	slot = agent_memo_find(&m->agents, span_of(p, (size_t)(word_end - p)), arena, &a);
+	return slot ? slot->number : 0;
+}
+
 struct span town_beginning(struct span type, field_id field)
 {
-	for (size_t i = 0; i < sizeof town_types / sizeof *town_types; i++) {
+	for (size_t i = 0; i < N_TOWN_TYPES; i++) {
 		const struct town_type *t = &town_types[i];
 
 		if (!span_equal(t->type, type))
@@ -416,6 +475,11 @@ const struct format_ops format_town = {
 	.begins = town_begins,
 	.parse = town_parse,
 	.parses_again = true,
+	.agent_number = town_agent_number,
+#define BIT(field) UINT64_C(1) << FIELD_##field
+	.fields = BIT(TYPE) | BIT(CONTINUATION) | BIT(AGENT) | BIT(AGENT_RAW) | BIT(RIG) | BIT(ROLE) | BIT(NAME) | BIT(TARGET) | BIT(MESSAGE) | BIT(REASON) | BIT(BEAD) | BIT(FROM) |
+		  BIT(EXIT_CODE) | BIT(SESSION),
+#undef BIT
 	.stamp_first = true,
 	.state_free = free,
 };

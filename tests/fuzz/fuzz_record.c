@@ -1,7 +1,7 @@
 /*
  * fuzz_record.c: a log of any bytes through every line format. The first byte says which format, the second how it is cut into blocks.
  * However it is cut, the same records come out; each is parsed; what format_literal() promises of a value stands in the record; an event that
- * can be parsed again from its raw is the same.
+ * can be parsed again from its raw is the same, and so is one that is parsed only when it is asked for.
  */
 #include "base/memory.h"
 #include "record/decoder.h"
@@ -98,6 +98,26 @@ static void check_again(struct decoder *d, const struct event *e, size_t n_field
 	free(copy);
 }
 
+/* What may be parsed when it is asked for is the same event. */
+static void check_later(struct decoder *d, struct span block, const struct record *r, const struct event *e, size_t n_fields)
+{
+	struct event later;
+
+	event_init(&later, n_fields);
+	if (decoder_parse_later(d, block, r, &later)) {
+		uint64_t number = later.agent_number;
+
+		event_parse(&later);
+		if (later.n_values != e->n_values || later.n_parsed != e->n_parsed || number != e->agent_number || later.agent_number != number || later.time_ns != e->time_ns ||
+		    !span_equal(later.raw, e->raw))
+			abort();
+		for (size_t i = 0; i < e->n_values; i++)
+			if (later.values[i].field != e->values[i].field || !span_equal(later.values[i].text, e->values[i].text))
+				abort();
+	}
+	event_release(&later);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct source source = { .name = "fuzz" };
@@ -132,6 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		decoder_parse(d, span_of(block, text.len), r, &e);
 		if (e.n_parsed)
 			check_again(d, &e, field_count(&fields));
+		check_later(d, span_of(block, text.len), r, &e, field_count(&fields));
 		if (!(r->flags & RECORD_ESCAPED))
 			check_literals(source.format, &e, &fields, span_of(block + r->offset, r->len));
 	}

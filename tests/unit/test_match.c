@@ -1384,6 +1384,8 @@ static const struct expr *random_key_expr(struct ruleset *rs, int depth)
 	static const char *const agents[] = { "mayor", "deacon", "dog/nux", "icecream/WITNESS", "icecream/nux", "boot", "/", "NUX", "icecream/a-name-that-is-longer-than-32-bytes" };
 	struct atom a = { .op = ATOM_STRING, .field = draw(2) ? FIELD_REASON : FIELD_MESSAGE, .cased = draw(6) == 0 };
 
+	if (depth == 0 && draw(6) == 0)
+		return expr_string(rs, "type", types[draw(draw(2) ? 2 : 7)]);
 	if (depth == 0 && draw(4) == 0) {
 		/* A type and an agent, and a text. */
 		const struct expr *x = expr_and(rs, expr_string(rs, "type", types[draw(draw(2) ? 2 : 7)]), expr_string(rs, "agent", agents[draw(draw(2) ? 4 : COUNT(agents))]));
@@ -1444,7 +1446,7 @@ START_TEST(scan_and_match_like_match_alone)
 	static const char *const sources[] = { "town", "events", "daemon", "overseer", "guardian", "json", "text", "syslog", "town" };
 	bool keyed = _i % COUNT(sources) == 8; /* town lines and rules that are hard on keys.c */
 	const struct source *source = source_of(sources[_i % COUNT(sources)]);
-	unsigned long n_matched = 0, n_candidates = 0, n_records = 0;
+	unsigned long n_matched = 0, n_candidates = 0, n_records = 0, n_later = 0, n_decided = 0;
 
 	seed = 77 + (uint64_t)_i;
 	for (int round = 0; round < (keyed ? 250 : 120); round++) {
@@ -1455,7 +1457,7 @@ START_TEST(scan_and_match_like_match_alone)
 		struct ruleset rs;
 		struct matcher *m, *alone;
 		struct decoder *d;
-		struct event e, other;
+		struct event e, other, later;
 		uint32_t matched[64], expected[64];
 		uint64_t *candidates;
 		size_t used, n;
@@ -1481,6 +1483,7 @@ START_TEST(scan_and_match_like_match_alone)
 		n = matcher_scan(m, buffer_span(&log), &records, candidates);
 		event_init(&e, field_count(&rs.fields));
 		event_init(&other, field_count(&rs.fields));
+		event_init(&later, field_count(&rs.fields));
 		for (size_t i = 0; i < records.n; i++) {
 			bool candidate = candidates[i / 64] >> (i % 64) & 1;
 			size_t n_expected, n_found;
@@ -1510,6 +1513,20 @@ START_TEST(scan_and_match_like_match_alone)
 					listed |= expected[j] == k;
 				ck_assert(!rule_applies(&rs.rules[k], source) || matcher_expr_holds(alone, rs.rules[k].expr, &e) == listed);
 			}
+			/* Parsed when it is asked for a field, it is the same event; and what is decided is so without that. */
+			event_reset(&later);
+			if (decoder_parse_later(d, buffer_span(&log), &records.items[i], &later)) {
+				n_later++;
+				ck_assert(later.unparsed && !later.n_values && later.agent_number == e.agent_number && later.time_ns == e.time_ns && span_equal(later.raw, e.raw));
+				if (candidate && matcher_decided(m, i)) {
+					n_decided++;
+					n_found = matcher_match(m, i, &later, matched);
+					ck_assert(n_found == n_expected && memcmp(matched, expected, n_found * sizeof *matched) == 0);
+				}
+				event_parse_for(&later, e.values[draw((unsigned)e.n_values)].field);
+				ck_assert_msg(!later.unparsed && same_values(&later, &e) && later.n_parsed == e.n_parsed && later.agent_number == e.agent_number,
+					      "\"%.*s\"", (int)e.raw.len, e.raw.ptr);
+			}
 			if (!candidate) {
 				ck_assert_msg(n_expected == 0, "source %s, round %d: rule %u matches \"%.*s\", which is no candidate", source->name, round,
 					      expected[0], (int)e.raw.len, e.raw.ptr);
@@ -1524,6 +1541,7 @@ START_TEST(scan_and_match_like_match_alone)
 		ck_assert_uint_eq(n, 0);
 		event_release(&e);
 		event_release(&other);
+		event_release(&later);
 		decoder_free(d);
 		matcher_free(m);
 		matcher_free(alone);
@@ -1534,6 +1552,7 @@ START_TEST(scan_and_match_like_match_alone)
 		diag_list_release(&diags);
 	}
 	ck_assert_msg(n_matched > 500 && n_candidates < n_records, "%lu matched, %lu of %lu candidates", n_matched, n_candidates, n_records);
+	ck_assert_msg(!keyed || (n_later > 500 && n_decided > 100), "%lu parsed later, %lu decided", n_later, n_decided);
 }
 END_TEST
 
