@@ -31,7 +31,7 @@
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define BLOCK_BYTES_MIN ((size_t)16 << 10)
 #define BLOCKS_BYTES ((size_t)4 << 20) /* of all logs together */
-#define AHEAD_BYTES ((size_t)8 << 20)
+#define AHEAD_BYTES ((size_t)4 << 20)
 #define SNIFF_BYTES ((size_t)64 << 10)
 #define BURST_LIMIT 100000 /* events held back for logs that a pipe may yet switch to */
 /* A round of following ends after so much, though there may be more: signals and changes are looked for. */
