@@ -860,7 +860,13 @@ static void batch_take(struct pipeline *p, struct lane *l, struct batch *b)
 		event_take(p, l, batch_event_show(p, l, b, e), b->matched + e->first_matched, e->n_matched);
 	}
 	event_show(&p->shown, NULL, 0);
-	for (size_t i = b->n_parsed; (i = next_candidate(b, i)) != SIZE_MAX; i++) {
+	for (size_t i = next_candidate(b, b->n_parsed), next; i != SIZE_MAX; i = next) {
+		next = next_candidate(b, i + 1);
+		/* What the engine looked at has driven it out of the nearest cache. */
+		if (next != SIZE_MAX) {
+			__builtin_prefetch(b->block.ptr + records[next].offset);
+			__builtin_prefetch(b->block.ptr + records[next].offset + records[next].len);
+		}
 		record_passed(l, &records[i]);
 		record_take(p, l, b, i);
 	}

@@ -1656,32 +1656,18 @@ bool matcher_decided(const struct matcher *m, size_t record)
 	return record < m->hits.n_records && m->hits.head[record] == PREFILTER_NONE && m->classes[m->class_of[record]].decided;
 }
 
-size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
+static __attribute__((noinline)) size_t match_slowly(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
 {
 	const uint32_t *list = NULL;
 	size_t n_list = m->n_rules, n = 0;
 	unsigned class = KEYS_UNKNOWN;
 	bool captures = false;
 
-	if (e->kind != EVENT_LOG || !m->n_rules)
-		return 0;
+	next_event(m);
 	if (record < m->hits.n_records) {
-		uint32_t head = m->hits.head[record];
-
 		class = m->class_of[record];
-		if (head == PREFILTER_NONE && m->classes[class].decided) {
-			const struct key_class *c = &m->classes[class];
-
-			for (; n < c->n_always; n++)
-				matched[n] = c->decided[n];
-			m->stats.matched++;
-			return n;
-		}
-		next_event(m);
-		if (head != PREFILTER_ALL)
+		if (m->hits.head[record] != PREFILTER_ALL)
 			list = list_candidates(m, record, &n_list);
-	} else {
-		next_event(m);
 	}
 	for (size_t i = 0; i < n_list; i++) {
 		uint32_t rule = list ? list[i] : (uint32_t)i;
@@ -1701,4 +1687,19 @@ size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t
 		capture(m, e, n);
 	m->stats.matched += n > 0;
 	return n;
+}
+
+size_t matcher_match(struct matcher *m, size_t record, struct event *e, uint32_t *matched)
+{
+	const struct key_class *c;
+
+	if (e->kind != EVENT_LOG || !m->n_rules)
+		return 0;
+	if (!matcher_decided(m, record))
+		return match_slowly(m, record, e, matched);
+	c = &m->classes[m->class_of[record]];
+	for (uint32_t i = 0; i < c->n_always; i++)
+		matched[i] = c->decided[i];
+	m->stats.matched++;
+	return c->n_always;
 }

@@ -612,15 +612,14 @@ static void sink_add(struct sink *s, uint32_t literal, size_t start, size_t len)
 	size_t c = s->cursor;
 	unsigned n = 0;
 
-	while (c > 0 && (c == s->n_records || s->records[c].offset > start))
+	while (c > 0 && s->records[c].offset > start)
 		c--;
 	while (c + 16 < s->n_records && s->records[c + 16].offset <= start)
 		c += 16;
-	while (c < s->n_records && (size_t)s->records[c].offset + s->records[c].len <= start)
+	while (c + 1 < s->n_records && s->records[c + 1].offset <= start)
 		c++;
 	s->cursor = c;
-	if (c == s->n_records || s->records[c].offset > start ||
-	    start + len > (size_t)s->records[c].offset + s->records[c].len)
+	if (s->records[c].offset > start || start + len > (size_t)s->records[c].offset + s->records[c].len)
 		return;
 	if (hits->head[c] != PREFILTER_ALL) {
 		for (uint32_t h = hits->head[c]; h != PREFILTER_NONE; h = hits->hits[h].next, n++)
