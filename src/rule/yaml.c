@@ -686,6 +686,28 @@ static bool is_item(struct span s)
 }
 
 /*
+ * A value in this line seems to go on in the next, and there is a key: mostly because that is indented by more than the key in this line.
+ */
+static void hint_deeper_key(struct reader *r, int line)
+{
+	struct span text = yaml_line(r->file, line), below = { "", 0 };
+	size_t own = leading(text, ' '), deeper = 0;
+	int next = line;
+
+	while (is_item(span_from(text, own)))
+		own += 1 + leading(span_from(text, own + 1), ' ');
+	while (deeper == below.len && (size_t)++next <= r->file->n_lines) {
+		below = yaml_line(r->file, next);
+		deeper = leading(below, ' ');
+	}
+	if (deeper > own && memchr(below.ptr, ':', below.len))
+		diag_hint(r->diags, "line %d goes on with this value, for it is indented by %zu: indent the keys of one map alike, here by %zu; or quote a value that holds \": \"",
+			  next, deeper, own);
+	else
+		diag_hint(r->diags, "quote a value that holds \": \", and indent the keys of one map alike");
+}
+
+/*
  * How this line may be indented to be the next item, or the next key, of a list or map that lines above it belong to: of what is possible the next smaller
  * and the next larger indentation.
  */
@@ -770,7 +792,9 @@ static void report_parser_error(struct reader *r, struct fy_diag *diag)
 		diag_hint(r->diags, "quote the value: '…'");
 	else if (e->msg && strstr(e->msg, "invalid escape"))
 		diag_hint(r->diags, "in double quotes a backslash begins an escape: use single quotes, where it is one");
-	else if (e->msg && (strstr(e->msg, "multiline plain") || strstr(e->msg, "nested block mapping on the same line")))
+	else if (e->msg && strstr(e->msg, "multiline plain"))
+		hint_deeper_key(r, line);
+	else if (e->msg && strstr(e->msg, "nested block mapping on the same line"))
 		diag_hint(r->diags, "quote a value that holds \": \", and indent the keys of one map alike");
 	else if (e->msg && (strstr(e->msg, "invalid indentation") || strstr(e->msg, "wrong indendation") || strstr(e->msg, "did not find expected")))
 		hint_indentation(r, line);
