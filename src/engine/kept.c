@@ -201,12 +201,11 @@ static struct span first_line(struct span raw)
 	return raw;
 }
 
-/* Its values come out of its raw again. */
-static struct kept *new_parsed(struct keeper *kp, const struct event *e)
+struct kept *kept_parsed(struct keeper *kp, const struct evidence *e, enum format format)
 {
 	char line[NUMBER_SIZE];
-	size_t n = (size_t)(put_number(line, e->origin.line) - line);
-	struct kept *k = make(kp, e->raw, line, n, e->source->name, e->origin.file ? e->origin.file : "", e->source->format);
+	size_t n = (size_t)(put_number(line, e->line) - line);
+	struct kept *k = make(kp, e->text, line, n, e->source, e->file, format);
 
 	k->raw_is_text = k->parse = true;
 	k->time_ns = e->time_ns;
@@ -215,8 +214,10 @@ static struct kept *new_parsed(struct keeper *kp, const struct event *e)
 
 struct kept *kept_new(struct keeper *kp, const struct event *e)
 {
+	const char *source = e->source ? e->source->name : "", *file = e->origin.file ? e->origin.file : "";
+
 	if ((e->unparsed || (e->n_parsed && e->n_parsed == e->n_values)) && e->raw.len <= EVIDENCE_TEXT_LIMIT)
-		return new_parsed(kp, e);
+		return kept_parsed(kp, &(struct evidence){ source, file, e->origin.line, e->time_ns, e->raw }, e->source->format);
 	if (e->unparsed)
 		event_parse(e);
 	struct span text = first_line(e->raw);
@@ -232,7 +233,7 @@ struct kept *kept_new(struct keeper *kp, const struct event *e)
 		else
 			p = put_apart(kp, p, text.len, v->field, v->text, (size_t)(last - v));
 	}
-	struct kept *k = end(kp, p, text, e->source ? e->source->name : "", e->origin.file ? e->origin.file : "");
+	struct kept *k = end(kp, p, text, source, file);
 	k->raw_is_text = raw_is_text;
 	k->time_ns = e->time_ns;
 	return k;
@@ -314,7 +315,7 @@ static void parse_again(struct keeper *kp, const struct kept *k)
 	memcpy(text, k->bytes, k->text_len);
 	memset(text + k->text_len, 0, FIND_BYTES);
 	kp->event.raw = span_of(text, k->text_len);
-	decoder_parse_again(decoder_of(kp, (enum format)kp->logs[k->log].format), kp->event.raw, &kp->event);
+	decoder_parse_again(decoder_of(kp, kept_format(kp, k)), kp->event.raw, &kp->event);
 }
 
 struct kept_reader kept_read(struct keeper *kp, const struct kept *k)

@@ -85,7 +85,13 @@ bool kept_next(struct kept_reader *r);
 /* The field's value, borrowed in the same way; ptr NULL when absent. */
 struct span kept_field(struct keeper *kp, const struct kept *k, field_id f);
 
-/* For loading: begins one of this evidence, whose text is no longer than EVIDENCE_TEXT_LIMIT; then its fields in their order; then ends it. */
+/* For loading: one whose text is its record, and is parsed again. */
+struct kept *kept_parsed(struct keeper *kp, const struct evidence *e, enum format format);
+static inline enum format kept_format(const struct keeper *kp, const struct kept *k)
+{
+	return (enum format)kp->logs[k->log].format;
+}
+/* Any other: begins one of this evidence, whose text is no longer than EVIDENCE_TEXT_LIMIT; then its fields in their order; then ends it. */
 void kept_begin(struct keeper *kp, const struct evidence *e, uint64_t raw_hash);
 /* At most KEPT_VALUE_LIMIT bytes, which may be a part of the evidence's text. */
 void kept_add(struct keeper *kp, const struct evidence *e, field_id f, struct span value);

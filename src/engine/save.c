@@ -4,8 +4,9 @@
  * that engine_describe() needs no rules.
  *
  *	version  now  next_seq  1
- *	n fields: names · n names (of sources and files) · n strings: texts      (each referred to by place, from 1; 0: none)
- *	n kept events: hash of the record, source, file, line, stamp, text, n fields: field, value     (the same)
+ *	n fields: names · n names (of sources, files and formats) · n strings: texts      (each referred to by place, from 1; 0: none)
+ *	n kept events: hash of the record, source, file, line, stamp, text, 2 × n fields: field, value     (the same)
+ *	  or without fields and hash (0): 2 × format + 1: the text is the record, and is parsed again
  *	  a value is 2 × its length and its bytes, or 2 × its offset in the text + 1 and its length
  *	n top fields: fields
  *	n rules: name, digest, flags (1: was told to be undetermined; 2: it counts top fields), n slots, n keys: fields
@@ -23,7 +24,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVE_VERSION 1
+#define SAVE_VERSION 2 /* 1 has all fields of all kept events, and their number for twice that: it is read, too */
 
 enum cell_flags {
 	CELL_EXPIRES = 1, /* else never */
@@ -78,15 +79,15 @@ struct saver {
 	struct buffer cell;         /* the one that is being written */
 	struct places fields, strings;
 	struct map names;
-	const char *last_names[2];  /* looked up last: most events are of the log of the event before; sources and files */
-	uint64_t last_places[2];
+	const char *last_names[3];  /* looked up last: most events are of the log of the event before; sources, files, formats */
+	uint64_t last_places[3];
 	struct kept **kept;
 	size_t n_kept, cap_kept;
 	struct tally_slot *sorted;  /* scratch */
 	uint32_t cap_sorted;
 };
 
-/* which: 0: a source, 1: a file. */
+/* which: 0: a source, 1: a file, 2: a format. */
 static uint64_t name_place(struct saver *s, int which, const char *name)
 {
 	bool is_new;
@@ -110,6 +111,10 @@ static void meet_kept(struct saver *s, struct kept *k)
 	struct evidence e = kept_evidence(&s->en->keeper, k);
 	name_place(s, 0, e.source);
 	name_place(s, 1, e.file);
+	if (k->parse) {
+		name_place(s, 2, format_name(kept_format(s->keeper, k)));
+		return;
+	}
 	for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);)
 		places_meet(&s->fields, r.field);
 }
@@ -292,15 +297,20 @@ static void put_tables(struct saver *s, struct buffer *out)
 		const struct kept *k = s->kept[i];
 		struct evidence e = kept_evidence(&en->keeper, k);
 		size_t n = 0;
-		codec_put_u64(out, kept_raw_hash(k));
+		codec_put_u64(out, k->parse ? 0 : kept_raw_hash(k));
 		codec_put_u64(out, name_place(s, 0, e.source));
 		codec_put_u64(out, name_place(s, 1, e.file));
 		codec_put_u64(out, e.line);
 		put_time(out, e.time_ns, en->now_ns);
 		codec_put_span(out, e.text);
+		if (k->parse) {
+			codec_put_u64(out, 2 * name_place(s, 2, format_name(kept_format(s->keeper, k))) + 1);
+			buffer_drain(out);
+			continue;
+		}
 		for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);)
 			n++;
-		codec_put_u64(out, n);
+		codec_put_u64(out, 2 * n);
 		for (struct kept_reader r = kept_read(s->keeper, k); kept_next(&r);) {
 			codec_put_u64(out, s->fields.of[r.field]);
 			put_value(out, e.text, r.value);
@@ -372,6 +382,9 @@ void engine_save(const struct engine *en, struct buffer *out)
 
 struct loader {
 	struct engine *en;
+	uint64_t version;
+	const char *format_name; /* looked up last */
+	enum format format;
 	int64_t now_ns;
 	field_id *fields;     /* by place; FIELD_NONE: not known any more */
 	const char **names;
@@ -585,6 +598,39 @@ static struct span get_value(struct codec_reader *in, struct span text)
 	return s;
 }
 
+/* Of a kept event. *ret_format: the place of its format's name, where it is parsed again; else 0. */
+static size_t get_n_fields(struct codec_reader *in, uint64_t version, uint64_t *ret_format)
+{
+	*ret_format = 0;
+	if (version == 1)
+		return codec_get_count(in);
+	uint64_t n = codec_get_u64(in);
+	if (n & 1)
+		*ret_format = n / 2;
+	else if (n / 2 > (uint64_t)(in->end - in->ptr))
+		in->bad = true;
+	return n & 1 || in->bad ? 0 : (size_t)(n / 2);
+}
+
+static struct kept *get_kept_parsed(struct loader *l, const struct evidence *e, uint64_t place, struct codec_reader *in)
+{
+	if (place > l->n_names) {
+		in->bad = true;
+		return NULL;
+	}
+	const char *name = l->names[place - 1];
+	for (int f = 0; f < FORMAT_COUNT && l->format_name != name; f++)
+		if (format_parses_again((enum format)f) && !strcmp(format_name((enum format)f), name)) {
+			l->format_name = name;
+			l->format = (enum format)f;
+		}
+	if (l->format_name != name) {
+		in->bad = true;
+		return NULL;
+	}
+	return kept_parsed(&l->en->keeper, e, l->format);
+}
+
 static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 {
 	uint64_t raw_hash = codec_get_u64(in);
@@ -592,13 +638,16 @@ static struct kept *get_kept_event(struct loader *l, struct codec_reader *in)
 	struct evidence e = { .line = codec_get_u64(in) };
 	e.time_ns = get_past(in, l->now_ns);
 	e.text = codec_get_span(in);
-	size_t n = codec_get_count(in);
+	uint64_t format;
+	size_t n = get_n_fields(in, l->version, &format);
 	if (e.text.len > EVIDENCE_TEXT_LIMIT)
 		in->bad = true;
 	if (in->bad)
 		return NULL;
 	e.source = l->names[source - 1];
 	e.file = l->names[file - 1];
+	if (format)
+		return get_kept_parsed(l, &e, format, in);
 	kept_begin(&l->en->keeper, &e, raw_hash);
 	for (size_t i = 0; i < n && !in->bad; i++) {
 		size_t place = get_place(in, l->n_fields);
@@ -675,12 +724,19 @@ static struct saved_rule get_rule(struct codec_reader *in)
 	return r;
 }
 
+static uint64_t get_version(struct codec_reader *in)
+{
+	uint64_t version = codec_get_u64(in);
+
+	if (version == 0 || version > SAVE_VERSION)
+		in->bad = true;
+	return version;
+}
+
 bool engine_load(struct engine *en, struct codec_reader *in)
 {
-	struct loader l = { .en = en };
+	struct loader l = { .en = en, .version = get_version(in) };
 
-	if (codec_get_u64(in) != SAVE_VERSION)
-		in->bad = true;
 	en->now_ns = l.now_ns = get_past(in, 0);
 	uint64_t next_seq = codec_get_u64(in);
 	codec_get_u64(in);
@@ -760,8 +816,7 @@ bool engine_describe(struct codec_reader *in, struct engine_saved *ret)
 	size_t cap_rules = 0;
 
 	*ret = (struct engine_saved){ 0 };
-	if (codec_get_u64(in) != SAVE_VERSION)
-		in->bad = true;
+	uint64_t version = get_version(in), format;
 	ret->now_ns = codec_get_i64(in);
 	codec_get_u64(in);
 	codec_get_u64(in);
@@ -773,7 +828,7 @@ bool engine_describe(struct codec_reader *in, struct engine_saved *ret)
 			codec_get_u64(in);
 		codec_get_i64(in);
 		struct span text = codec_get_span(in);
-		for (size_t fields = codec_get_count(in); fields && !in->bad; fields--) {
+		for (size_t fields = get_n_fields(in, version, &format); fields && !in->bad; fields--) {
 			codec_get_u64(in);
 			get_value(in, text);
 		}

@@ -861,6 +861,11 @@ void event_parse_for(const struct event *e, field_id f)
 		event_parse(e);
 }
 
+bool format_parses_again(enum format f)
+{
+	return all_ops[f] && all_ops[f]->parses_again;
+}
+
 void decoder_parse_again(struct decoder *d, struct span raw, struct event *e)
 {
 	struct record r = { .len = (uint32_t)raw.len, .lines = 1, .flags = RECORD_STAMPED };

@@ -94,6 +94,8 @@ bool decoder_parse_later(struct decoder *d, struct span block, const struct reco
  * decoder of a source of the same format.
  */
 void decoder_parse_again(struct decoder *d, struct span raw, struct event *e);
+/* Do events of this format say so? */
+bool format_parses_again(enum format f);
 
 enum decoder_rest {
 	REST_NOTHING, /* everything was given */
