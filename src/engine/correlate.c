@@ -644,6 +644,7 @@ static bool sustained_step(struct engine *en, const struct rule *r, struct occur
 	if (h->last_ns != TIME_NONE && o->time_ns < h->last_ns) {
 		if (traced(en, r->index))
 			trace_tell(en, TRACE_NOT_USED, c, o);
+		cell_schedule(en, c);
 		return false; /* late: newer observations stand */
 	}
 	if (h->last_ns != TIME_NONE && o->time_ns - h->last_ns <= k->max_gap_ns)
@@ -689,6 +690,7 @@ static bool concurrent_step(struct engine *en, const struct rule *r, struct inpu
 			if (traced(en, r->index))
 				trace_tell(en, TRACE_NOT_USED, c, o);
 			strings_unref(&en->strings, value);
+			cell_schedule(en, c);
 			continue; /* late: a newer snapshot stands */
 		}
 		if (snapshot != h->snapshot_ns) {

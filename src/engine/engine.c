@@ -393,9 +393,11 @@ static void deadlines_run(struct engine *en, int64_t time_ns)
 			en->now_ns = due;
 		if (cell_pending(c) != TIME_NONE && cell_pending(c) <= due) {
 			absence_due(en, c);
-		} else {
+		} else if (c->incident) {
 			incident_resolve(en, c);
 			cell_schedule(en, c);
+		} else {
+			cell_free(en, c);
 		}
 		queue_drain(en);
 	}

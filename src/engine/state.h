@@ -10,8 +10,9 @@
  *	                                                            │    └─ pending: an absence that is waited for
  *	                                                            └─ incident: while one is open
  *
- * Invariants: a cell that waits for something (has an incident or a pending absence) is in the heap; of the others of a rule
- * the oldest is, by the rule. What is in a window, slot or tally counts references to strings and kept events.
+ * Invariants: a cell that waits for something (has an incident or a pending absence) is in the heap. Of a rule's cells that are not, each expires
+ * no earlier than those that were used before it: the first of them is in the heap, by its rule. What is in a window, slot or
+ * tally counts references to strings and kept events.
  */
 #ifndef TOCSIN_ENGINE_STATE_H
 #define TOCSIN_ENGINE_STATE_H
@@ -105,7 +106,7 @@ struct cell {
 	int64_t expires_ns;         /* nothing of it matters any more from then on, unless it waits */
 	struct incident *incident;
 	struct cell_state *state;   /* NULL: of a detection, and of a rule that counts events */
-	uint32_t rule, heap_index;  /* heap_index: NOT_IN_HEAP unless it waits, or did */
+	uint32_t rule, heap_index;  /* heap_index: NOT_IN_HEAP: it only expires, in its turn */
 	struct window window;
 	char room[];                /* one entry of the window (entry_len), then the key: a string for each group-by value */
 };
@@ -126,7 +127,9 @@ struct parent {
 struct rule_state {
 	uint32_t n_cells, n_open;   /* n_open: cells with an open incident */
 	struct cell *oldest, *newest;
-	int64_t due_ns;             /* its place in the heap: when the oldest of its cells that do not wait expires, or before; INT64_MAX: never */
+	struct cell *expiring;      /* the first of its cells that are not in the heap; NULL: there is none */
+	int64_t last_expires_ns;    /* and when the last of them expires */
+	int64_t due_ns;             /* the rule's place in the heap: when the first of them expires, or before; INT64_MAX: never */
 	uint32_t heap_index;
 	uint32_t cell_size, cell_state_at, n_slots; /* bytes of a cell; where in it its state stands, 0: it has none; slots of that */
 	uint32_t n_keys;            /* group-by fields */
@@ -178,7 +181,7 @@ static inline bool field_is_of_agent(field_id f)
 
 struct heap_item {
 	int64_t deadline_ns;        /* may be earlier than the real one: put right when it comes up */
-	struct cell *cell;          /* NULL: the rule's cells that do not wait */
+	struct cell *cell;          /* NULL: the rule's cells that are not in the heap */
 	uint32_t rule;
 };
 
@@ -259,8 +262,8 @@ static inline const string_id *cell_key(const struct engine *en, const struct ce
 {
 	return (const string_id *)(const void *)(c->room + en->states[c->rule].entry_len);
 }
-/* NULL: there is none. It may be one that has expired. */
-static inline struct cell *cell_look_up(const struct engine *en, uint32_t rule, const struct key *key)
+/* NULL: there is none. */
+static inline struct cell *cell_find(const struct engine *en, uint32_t rule, const struct key *key)
 {
 	uint32_t key_at = en->states[rule].entry_len, i;
 
@@ -280,36 +283,21 @@ static inline struct cell *cell_look_up(const struct engine *en, uint32_t rule, 
 /* Room for n more cells. */
 void table_reserve(struct engine *en, size_t n);
 void cell_free(struct engine *en, struct cell *c);
-/* Has it expired, and is only there still because of where it stands in the list? */
-static inline bool cell_is_gone(const struct engine *en, const struct cell *c)
-{
-	return c->expires_ns <= en->now_ns && !cell_waits(c);
-}
-/* NULL: there is none. */
-static inline struct cell *cell_find(const struct engine *en, uint32_t rule, const struct key *key)
-{
-	struct cell *c = cell_look_up(en, rule, key);
-
-	return c && !cell_is_gone(en, c) ? c : NULL;
-}
-/* A new one, at the newest end; at the cap the stalest cell of the rule gives way. Whoever asks for it says when it expires: until then it has. */
+/* A new one, at the newest end; at the cap the stalest cell of the rule gives way. */
 struct cell *cell_make(struct engine *en, uint32_t rule, const struct key *key);
 void cell_renew(struct rule_state *s, struct cell *c);
-/* Finds it, and moves it to the newest end, or makes it. */
+/* Finds it, and moves it to the newest end, or makes it. Whoever asks for it says when it expires, if that has changed, and calls cell_schedule() in any case. */
 static inline struct cell *cell_get(struct engine *en, uint32_t rule, const struct key *key)
 {
-	struct cell *c = cell_look_up(en, rule, key);
+	struct cell *c = cell_find(en, rule, key);
 
-	if (c && !cell_is_gone(en, c)) {
-		if (c->newer)
-			cell_renew(&en->states[rule], c);
-		return c;
-	}
-	if (c)
-		cell_free(en, c);
-	return cell_make(en, rule, key);
+	if (!c)
+		return cell_make(en, rule, key);
+	if (c->newer)
+		cell_renew(&en->states[rule], c);
+	return c;
 }
-/* The next cell that waits whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. Cells that expire before it go. */
+/* The next cell that waits whose deadline is at or before time_ns, NULL when there is none. It stays in the heap. Cells that expire before it are freed. */
 struct cell *cell_due(struct engine *en, int64_t time_ns);
 void table_release(struct engine *en);
 /* Sets what the rule's cells and the entries of their windows hold, as long as it has none. Its keys are known. */
@@ -338,7 +326,6 @@ static inline uint32_t cell_slots(const struct cell *c)
 {
 	return c->state ? c->state->n_slots : 0;
 }
-/* Of a cell that waits. */
 static inline int64_t cell_deadline(const struct cell *c)
 {
 	int64_t pending_ns = cell_pending(c), d = INT64_MAX;
@@ -350,14 +337,22 @@ static inline int64_t cell_deadline(const struct cell *c)
 	/* An incident that nothing resolves by time still ends when its key is never seen again. */
 	return d == INT64_MAX ? c->expires_ns : d;
 }
-void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns);
+void cell_into_heap(struct engine *en, struct cell *c);
 void rule_bring_forward(struct engine *en, uint32_t rule, int64_t deadline_ns);
-/* To be called after anything that may bring the cell's deadline nearer. */
+/* To be called after anything that may change the cell's deadline, or its place in the list. */
 static inline void cell_schedule(struct engine *en, struct cell *c)
 {
-	if (cell_waits(c))
-		cell_bring_forward(en, c, cell_deadline(c));
-	else if (c->expires_ns < en->states[c->rule].due_ns)
+	struct rule_state *s = &en->states[c->rule];
+
+	/* One that was used by a late event may expire before others. */
+	if (c->heap_index != NOT_IN_HEAP || cell_waits(c) || (s->expiring && c->expires_ns < s->last_expires_ns)) {
+		cell_into_heap(en, c);
+		return;
+	}
+	s->last_expires_ns = c->expires_ns;
+	if (!s->expiring)
+		s->expiring = c;
+	if (s->expiring == c && c->expires_ns < s->due_ns)
 		rule_bring_forward(en, c->rule, c->expires_ns);
 }
 

@@ -3,8 +3,8 @@
  * at the cap); one heap of deadlines. The heap is lazy: a deadline that moves away stays where it is until it
  * comes up, one that comes nearer is moved at once. Order among equal deadlines is rule, then age.
  *
- * Most cells just expire, a timespan after their last use: those of a rule in the order of its list, but for some that were used by an event
- * that came late. So they are not in the heap; the rule is, once, and frees what has expired from the list's old end on. What waits is moved from there to the new end.
+ * Most cells just expire, a timespan after their last use: those of a rule in the order of its list. So they are not in the heap: the rule is, once, for the
+ * first of them. Cells that wait for something, did so since they were made, or were used by an event that came late, are in the heap themselves.
  */
 #include "engine/state.h"
 
@@ -78,9 +78,23 @@ static void heap_remove(struct engine *en, struct cell *c)
 	heap_down(en, last.cell ? last.cell->heap_index : en->states[last.rule].heap_index);
 }
 
-void cell_bring_forward(struct engine *en, struct cell *c, int64_t deadline_ns)
+/* Before it leaves those that expire in their turn: by another place in the list, for the heap, or for good. Each cell is passed over once at most after each use. */
+static inline void cell_step_out(struct rule_state *s, struct cell *c)
 {
+	if (s->expiring != c)
+		return;
+	do
+		c = c->newer;
+	while (c && c->heap_index != NOT_IN_HEAP);
+	s->expiring = c;
+}
+
+void cell_into_heap(struct engine *en, struct cell *c)
+{
+	int64_t deadline_ns = cell_deadline(c);
+
 	if (c->heap_index == NOT_IN_HEAP) {
+		cell_step_out(&en->states[c->rule], c);
 		heap_add(en, (struct heap_item){ deadline_ns, c, c->rule });
 	} else if (deadline_ns < en->heap[c->heap_index].deadline_ns) {
 		en->heap[c->heap_index].deadline_ns = deadline_ns;
@@ -119,31 +133,18 @@ static void list_append(struct rule_state *s, struct cell *c)
 
 void cell_renew(struct rule_state *s, struct cell *c)
 {
+	cell_step_out(s, c);
 	list_unlink(s, c);
 	list_append(s, c);
 }
 
 /* ---- what is due ---- */
 
-/* Frees what has expired at the old end of a rule's list. */
 static void rule_expire(struct engine *en, struct rule_state *s)
 {
-	int64_t due_ns = s->due_ns;
-	struct cell *c, *waiting = NULL;
-
-	s->due_ns = INT64_MAX;
-	while ((c = s->oldest) && c != waiting) {
-		if (cell_waits(c)) {
-			if (!waiting)
-				waiting = c;
-			cell_renew(s, c);
-		} else if (c->expires_ns <= due_ns) {
-			cell_free(en, c);
-		} else {
-			s->due_ns = c->expires_ns;
-			break;
-		}
-	}
+	while (s->expiring && s->expiring->expires_ns <= s->due_ns)
+		cell_free(en, s->expiring);
+	s->due_ns = s->expiring ? s->expiring->expires_ns : INT64_MAX;
 	en->heap[s->heap_index].deadline_ns = s->due_ns;
 	heap_down(en, s->heap_index);
 }
@@ -154,15 +155,16 @@ struct cell *cell_due(struct engine *en, int64_t time_ns)
 		struct cell *c = en->heap[0].cell;
 		if (!c) {
 			rule_expire(en, &en->states[en->heap[0].rule]);
-		} else if (!cell_waits(c)) {
-			heap_remove(en, c);
-			cell_schedule(en, c);
-		} else {
-			int64_t d = cell_deadline(c);
-			if (d == en->heap[0].deadline_ns)
-				return c;
+			continue;
+		}
+		int64_t d = cell_deadline(c);
+		if (d != en->heap[0].deadline_ns) {
 			en->heap[0].deadline_ns = d;
 			heap_down(en, 0);
+		} else if (cell_waits(c)) {
+			return c;
+		} else {
+			cell_free(en, c);
 		}
 	}
 	return NULL;
@@ -298,6 +300,8 @@ void cell_free(struct engine *en, struct cell *c)
 	list_unlink(s, c);
 	if (c->heap_index != NOT_IN_HEAP)
 		heap_remove(en, c);
+	else
+		cell_step_out(s, c);
 	s->n_cells--;
 	en->stats.keys = --en->n_cells;
 

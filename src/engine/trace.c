@@ -120,8 +120,6 @@ void engine_inspect(struct engine *en, const struct rule *r, void (*visit)(void 
 	for (struct cell *c = en->states[r->index].oldest; c; c = c->newer) {
 		double value = 0;
 		bool holds = false;
-		if (cell_is_gone(en, c))
-			continue;
 		if (!k) {
 			holds = c->incident != NULL;
 		} else if (k->type == CORRELATION_SUSTAINED) {

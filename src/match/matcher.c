@@ -1485,8 +1485,10 @@ static void add_captured(const struct matcher *m, struct event *e)
 
 		while (v && !span_equal(value_text(v), m->captured[i].text))
 			v = event_next(e, v);
-		if (!v)
-			event_add(e, m->captured[i].field, m->captured[i].text, VALUE_STRING);
+		if (v)
+			continue;
+		event_add(e, m->captured[i].field, m->captured[i].text, VALUE_STRING);
+		e->agent_number = 0; /* it may be one of an agent that has none of its own */
 	}
 }
 

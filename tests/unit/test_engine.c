@@ -278,6 +278,24 @@ struct script {
 };
 
 static const struct script scripts[] = {
+	{ "what is missing from a snapshot ends in the order of its last use, whatever waited in between",
+	  DETECT_PS("hot", "cpu|gt: 80")
+	  "title: T\nname: hog\ncorrelation: {type: sustained, rules: [hot], group-by: [pid], timespan: 10s, max-gap: 200s}\nincident: {summary: '{{value}}'}\n",
+	  "0 pid=9 cpu=90\n86300 pid=1 cpu=90\n86300 pid=2 cpu=90\n86390 pid=1 cpu=90\n86390 pid=3 cpu=90\n86390 pid=2 cpu=90\n86390 pid=9 cpu=90\n"
+	  "advance 86401\nend 86500 86500 complete\n",
+	  "86390 open hog 1: 90\n86390 open hog 2: 90\n86500 resolved hog 1: 90\n86500 resolved hog 2: 90\n" },
+	{ "at the cap of four: a key that has gone makes room, though its incident outlived its window",
+	  DETECT("k", "type: kill")
+	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [agent], timespan: 10s, condition: {gte: 2}}\n"
+	  "incident: {summary: '{{value}}', resolve-after: 15s}\n",
+	  "0 type=kill agent=w\n1 type=kill agent=w\n5 type=kill agent=x\n12 type=kill agent=y\n13 type=kill agent=z\nadvance 16\nkeys 2\n17 type=kill agent=u\n"
+	  "18 type=kill agent=v\n19 type=kill agent=y\n",
+	  "1 open storm w: 2\n16 resolved storm w: 2\n19 open storm y: 2\n" },
+	{ "at the cap of four: what waits for an absence was used last when it was",
+	  DETECT("a", "type: a") DETECT("b", "type: b") DETECT("k", "type: k")
+	  "title: T\nname: miss\ncorrelation: {type: temporal, rules: [a, b, k], group-by: [agent], timespan: 10s, condition: a and not b}\nincident: {summary: '{{key.agent}}'}\n",
+	  "0 type=k agent=w\n4 type=a agent=p\n5 type=k agent=w\nadvance 11\n11 type=k agent=x\n12 type=k agent=y\n13 type=k agent=z\nadvance 50\n",
+	  "" },
 	{ "keys go when their windows are empty: open incidents at the old end do not keep others, nor does one that came late",
 	  DETECT("k", "type: kill")
 	  "title: T\nname: storm\ncorrelation: {type: event_count, rules: [k], group-by: [agent], timespan: 10s, condition: {gte: 2}}\n"
