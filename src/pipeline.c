@@ -238,7 +238,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, struct output *o
 	if (threads > 1)
 		p->workers = workers_new(threads - 1);
 	p->blocks = block_pool_new();
-	p->max_batches = threads; /* fewer let workers wait while the engine runs; more wait themselves, and leave the cache meanwhile */
+	p->max_batches = threads + 1; /* with fewer the processors take less time, but workers wait while the engine runs */
 	return p;
 }
 
