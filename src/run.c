@@ -58,7 +58,6 @@ struct feed {
 	bool has_headers;
 	bool settled;            /* headers: it was silent once, so all its logs have shown themselves */
 	int64_t heard_ns;        /* following: the clock when a pipe last brought something */
-	struct lane_place place; /* a log's: the end of the present file while the one before is read */
 	uint64_t bytes_before;   /* of a pipe that is closed */
 	struct header_splitter headers;
 	struct branch *branches;
@@ -418,14 +417,17 @@ static size_t log_step(struct run *r, struct feed *f)
 		lane_continue_file(r->pipeline, b->lane, file.shown, file.generation);
 		break;
 	case TAIL_ASIDE:
-		f->place = lane_place(b->lane);
+		tail_set_line(f->tail, lane_place(b->lane).line);
 		lane_begin_file(r->pipeline, b->lane, file.shown, file.generation, file.mtime_ns, arrival);
 		lane_set_place(b->lane, (struct lane_place){ file.line, file.offset });
 		break;
 	case TAIL_BACK:
-		tail_set_old_line(f->tail, lane_place(b->lane).line);
+		if (b)
+			tail_set_old_line(f->tail, lane_place(b->lane).line);
+		else
+			b = branch_new(r, f, f->stream->log_path);
 		lane_begin_file(r->pipeline, b->lane, file.shown, file.generation, file.mtime_ns, arrival);
-		lane_set_place(b->lane, f->place);
+		lane_set_place(b->lane, (struct lane_place){ file.line, file.offset });
 		break;
 	case TAIL_AT_END:
 		f->due = false;

@@ -50,6 +50,7 @@ struct tail {
 	bool old_sought;         /* it was looked for, or read, in this run */
 	char *old_shown;         /* NULL: there is none */
 	uint64_t old_device, old_inode, old_offset, old_line;
+	uint64_t line;           /* while aside: of the present file, where it goes on */
 	struct buffer old_last;  /* in front of the offset: the file may be written over by another copy */
 	uint32_t old_generation;
 	bool aside;              /* the bytes that are given are its */
@@ -166,6 +167,7 @@ void tail_save(const struct tail *t, struct buffer *out)
 	codec_put_u64(out, t->old_line);
 	codec_put_span(out, buffer_span(&t->old_last));
 	codec_put_u64(out, t->old_generation);
+	codec_put_u64(out, t->aside ? t->line : 0);
 }
 
 static bool is_text(struct span s)
@@ -209,6 +211,7 @@ struct tail_position tail_position_get(struct codec_reader *in)
 	p.old_line = codec_get_u64(in);
 	p.old_last = codec_get_span(in);
 	generation = codec_get_u64(in);
+	p.line = codec_get_u64(in);
 	if (p.old_last.len > TAIL_LAST_BYTES || p.old_last.len > p.old_offset || p.old_offset > INT64_MAX || generation > UINT32_MAX || !is_text(p.old_shown))
 		in->bad = true;
 	p.old_generation = (uint32_t)generation;
@@ -242,6 +245,9 @@ bool tail_load(struct tail *t, struct codec_reader *in)
 		t->old_line = p.old_line;
 		buffer_append_span(&t->old_last, p.old_last);
 		t->old_generation = p.old_generation;
+		/* It was left in the middle of that: first the present file is gone back to. */
+		t->line = p.line;
+		t->aside = p.line > 0;
 	}
 	t->next_named = t->stream->n_files; /* what it named is behind it, or is found beside it */
 	return true;
@@ -251,7 +257,14 @@ struct tail_file tail_file(const struct tail *t)
 {
 	if (t->aside)
 		return (struct tail_file){ t->old_shown, t->old_generation, INT64_MIN, t->old_offset, t->old_line };
+	if (t->line)
+		return (struct tail_file){ t->shown, t->generation, t->mtime_ns, t->offset, t->line };
 	return (struct tail_file){ t->shown, t->generation, t->mtime_ns, t->begin_line > 1 ? t->offset : 0, t->begin_line };
+}
+
+void tail_set_line(struct tail *t, uint64_t line)
+{
+	t->line = line;
 }
 
 void tail_set_old_line(struct tail *t, uint64_t line)
@@ -1263,10 +1276,11 @@ enum tail_step tail_read(struct tail *t, struct block *b, size_t *ret_len, struc
 		block_grow(b, n);
 		t->old_offset += n;
 		*ret_len = n;
-		if (!n)
+		if (!n && t->old)
 			old_rest(t);
 		return n ? TAIL_BYTES : TAIL_BACK;
 	}
+	t->line = 0;
 	if (!t->reader) {
 		/* What was written to the file before since an earlier run is older than what comes next. */
 		if (t->old_shown && !t->old_sought)

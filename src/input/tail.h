@@ -64,11 +64,13 @@ struct tail_file {
 	const char *shown;   /* valid until the next call of tail_read() */
 	uint32_t generation; /* 0: the first that was read */
 	int64_t mtime_ns;    /* INT64_MIN: unknown */
-	uint64_t offset, line; /* TAIL_BEGIN, TAIL_ASIDE: of the next byte, when the file is not begun at its beginning; else 0, 1 */
+	uint64_t offset, line; /* of the next byte; of a file that is begun at its beginning 0, 1. Not after TAIL_CONTINUE */
 };
 struct tail_file tail_file(const struct tail *t);
 /* For people: at which line was the file left that came before? After TAIL_BEGIN and TAIL_BACK. */
 void tail_set_old_line(struct tail *t, uint64_t line);
+/* And at which the present one, after TAIL_ASIDE? From 1. */
+void tail_set_line(struct tail *t, uint64_t line);
 
 /* The path whose events concern it: what is to be watched. */
 const char *tail_live_path(const struct tail *t);
@@ -100,6 +102,7 @@ struct tail_position {
 	uint64_t old_device, old_inode, old_offset, old_line;
 	struct span old_last;
 	uint32_t old_generation;
+	uint64_t line;       /* of the present file, where the one before was being read; else 0 */
 };
 /* Borrowed from the input, which ends with it; sets in->bad when it is damaged. */
 struct tail_position tail_position_get(struct codec_reader *in);

@@ -288,26 +288,41 @@ static void run_step(struct reading *r, char *step)
 	}
 }
 
-static void run_script(const char *name, unsigned mode, const char *script)
+static void directory_begin(void)
 {
-	struct reading r = { .name = name, .mode = mode, .diags = DIAG_LIST_INIT };
-	char *copy = xstrdup(script), *rest = copy, *step;
-
 	strcpy(strrchr(directory, '.') + 1, "XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	ck_assert_int_eq(chdir(directory), 0);
 	ck_assert_int_eq(mkdir("logs", 0777), 0);
 	now = 1770000000;
+}
+
+static void directory_end(void)
+{
+	ck_assert_int_eq(chdir("/"), 0);
+	ck_assert_int_eq(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void reading_release(struct reading *r)
+{
+	buffer_release(&r->saved);
+	buffer_release(&r->text);
+	buffer_release(&r->got);
+	diag_list_release(&r->diags);
+}
+
+static void run_script(const char *name, unsigned mode, const char *script)
+{
+	struct reading r = { .name = name, .mode = mode, .diags = DIAG_LIST_INIT };
+	char *copy = xstrdup(script), *rest = copy, *step;
+
+	directory_begin();
 	while ((step = strsep(&rest, ";")))
 		run_step(&r, step);
 	end(&r);
 	free(copy);
-	buffer_release(&r.saved);
-	buffer_release(&r.text);
-	buffer_release(&r.got);
-	diag_list_release(&r.diags);
-	ck_assert_int_eq(chdir("/"), 0);
-	ck_assert_int_eq(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	reading_release(&r);
+	directory_end();
 }
 
 #define L "logs/town.log"
@@ -496,12 +511,52 @@ START_TEST(late_permission)
 }
 END_TEST
 
+/* Left, and saved, in the middle of late lines of the file before: at which line does each of both go on? */
+START_TEST(left_aside)
+{
+	static const enum tail_step wanted[] = { TAIL_BACK, TAIL_ASIDE, TAIL_BYTES, TAIL_BACK, TAIL_CONTINUE, TAIL_BYTES };
+	static const uint64_t lines[] = { 4, 77, 0, 4, 0, 0 };
+	struct reading r = { .name = "left aside", .mode = CRON, .diags = DIAG_LIST_INIT };
+	struct block block = BLOCK_INIT;
+	size_t n;
+
+	directory_begin();
+	char first[] = "add " L " 1 40", both[] = "read 1-40", renamed[] = "mv " L " " L ".1", next[] = "add " L " 41 43", read_next[] = "read 41-43";
+	char late[] = "add " L ".1 44 50", more[] = "add " L " 51 52";
+	char *before[] = { first, both, renamed, next, read_next, late, more };
+	for (size_t i = 0; i < COUNT(before); i++)
+		run_step(&r, before[i]);
+	begin(&r);
+	ck_assert_int_eq(tail_read(r.tail, &block, &n, &r.diags), TAIL_ASIDE);
+	tail_set_line(r.tail, 4);
+	end(&r);
+	begin(&r);
+	for (size_t i = 0; i < COUNT(wanted); i++) {
+		ck_assert_int_eq(tail_read(r.tail, &block, &n, &r.diags), wanted[i]);
+		struct tail_file file = tail_file(r.tail);
+		if (lines[i])
+			ck_assert_uint_eq(file.line, lines[i]);
+		if (wanted[i] == TAIL_BACK)
+			ck_assert(!strcmp(file.shown, L) && file.offset > 0);
+		if (i == 0)
+			tail_set_old_line(r.tail, 77);
+		else if (wanted[i] == TAIL_ASIDE)
+			tail_set_line(r.tail, 4);
+	}
+	end(&r);
+	block_release(&block);
+	reading_release(&r);
+	directory_end();
+}
+END_TEST
+
 TCase *tail_cases(void)
 {
 	TCase *c = tcase_create("tail");
 
 	tcase_add_loop_test(c, rotations, 0, COUNT(cases));
 	tcase_add_test(c, late_permission);
+	tcase_add_test(c, left_aside);
 	tcase_set_timeout(c, 30);
 	return c;
 }
