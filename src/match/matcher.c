@@ -714,9 +714,11 @@ static void decide_classes(struct matcher *m, unsigned n_classes)
 /* In which classes all rules that need a literal need the same word besides; where the classes need several the literal has the one of its first. */
 static void draft_words(struct matcher *m, const struct literal_draft *d)
 {
-	const struct owner *o = d->owners, *end = o + d->n_owners;
+	const struct owner *o = d->owners, *end;
 
-	while (o < end) {
+	if (!d->n_owners)
+		return;
+	for (end = o + d->n_owners; o < end;) {
 		uint32_t literal = o->literal;
 		struct literal_word *w = &m->literal_words[literal];
 		const struct key_word *word = NULL;
