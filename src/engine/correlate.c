@@ -769,23 +769,13 @@ static bool correlation_step(struct engine *en, const struct rule *r, struct inp
 /* The same for one input, which has fired. */
 static bool correlation_input(struct engine *en, const struct rule *r, uint32_t i, struct occurrence *o)
 {
-	switch (r->correlation->type) {
-	case CORRELATION_EVENT_COUNT:
-	case CORRELATION_VALUE_COUNT:
-	case CORRELATION_VALUE_SUM:
-	case CORRELATION_VALUE_AVG:
-	case CORRELATION_VALUE_PERCENTILE:
-	case CORRELATION_VALUE_MIN:
-	case CORRELATION_VALUE_MAX:
-		return window_input(en, r, i, NULL, o);
-	case CORRELATION_TEMPORAL:
-	case CORRELATION_TEMPORAL_ORDERED:
+	enum correlation_type type = r->correlation->type;
+
+	if (type == CORRELATION_TEMPORAL || type == CORRELATION_TEMPORAL_ORDERED)
 		return temporal_input(en, r, i, o);
-	case CORRELATION_SUSTAINED:
-	case CORRELATION_CONCURRENT:
-		break;
-	}
-	return correlation_step(en, r, (struct inputs){ i, i + 1 }, o);
+	if (type == CORRELATION_SUSTAINED || type == CORRELATION_CONCURRENT)
+		return correlation_step(en, r, (struct inputs){ i, i + 1 }, o);
+	return window_input(en, r, i, NULL, o);
 }
 
 static void detection_fired(struct engine *en, const struct rule *r, struct occurrence *o)

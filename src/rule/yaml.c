@@ -873,6 +873,15 @@ static bool printable(const char *p)
 	return !(v & high) && ((v + ones * 0x60) & high) == high && !((v + ones) & high);
 }
 
+/* Of a file with NUL bytes it is not one byte that is wrong. */
+static bool hint_binary(struct reader *r)
+{
+	if (!memchr(r->file->text.ptr, 0, r->file->text.len))
+		return false;
+	diag_hint(r->diags, "this is binary data: name a file of rules, which are YAML, or a folder of them");
+	return true;
+}
+
 /* False, with an error, when the bytes are no text that YAML allows. */
 static bool check_bytes(struct reader *r)
 {
@@ -896,11 +905,13 @@ static bool check_bytes(struct reader *r)
 		n = (c >= ' ' && c < 0x7f) || c == '\n' ? 1 : utf8_sequence(text.ptr + i, text.len - i);
 		if (!n) {
 			fail(r, i, i, "the byte 0x%02x is not UTF-8", c);
+			hint_binary(r);
 			return false;
 		}
 		if ((c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) {
 			fail(r, i, i, "the control character 0x%02x is not allowed here", c);
-			diag_hint(r->diags, "in a \"double-quoted\" value write it as \\x%02x", c);
+			if (!hint_binary(r))
+				diag_hint(r->diags, "in a \"double-quoted\" value write it as \\x%02x", c);
 			return false;
 		}
 	}
